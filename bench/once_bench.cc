@@ -1,0 +1,182 @@
+// once-bench: how fast the store is, as ratios to the floor of the disk measured in the same round.
+//
+// Every round runs the floor and every workload once, in turn, so that a disk that slows down slows
+// all of them; the table gives the median of the rounds. Every answer is checked while it is timed,
+// and the whole store at the end.
+#include <fmt/format.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+#include <ranges>
+
+#include "floor.h"
+#include "workloads.h"
+
+namespace once::bench {
+
+namespace {
+
+struct Settings {
+  std::filesystem::path folder = ".";
+  int rounds = 5;
+  double seconds = 1;
+  std::uint64_t finished = 10'000;
+  bool json = false;
+};
+
+struct Line {
+  std::string name;
+  std::function<Sample(std::chrono::nanoseconds)> run;
+  std::vector<Sample> samples;
+};
+
+// A folder of its own, removed at the end whatever happens.
+class Scratch {
+ public:
+  explicit Scratch(const std::filesystem::path& in) {
+    std::string name = (std::filesystem::absolute(in) / "once-bench-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) {
+      throw std::system_error(errno, std::generic_category(), "making a folder in " + in.string());
+    }
+    path_ = name;
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+bool in_memory(const std::filesystem::path& path) {
+  constexpr auto tmpfs_magic = 0x01021994;
+  struct statfs facts{};
+  return statfs(path.c_str(), &facts) == 0 && facts.f_type == tmpfs_magic;
+}
+
+template <class Value>
+double median(const std::vector<Sample>& samples, Value value) {
+  std::vector<double> values;
+  for (const auto& sample : samples) values.push_back(value(sample));
+  std::ranges::sort(values);
+  return quantile(values, 0.5);
+}
+
+// The median of each round's own ratio: both were measured within the same seconds.
+double median_ratio(const std::vector<Sample>& samples, const std::vector<Sample>& floor) {
+  std::vector<double> values;
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    values.push_back(samples[i].per_second / floor[i].per_second);
+  }
+  std::ranges::sort(values);
+  return quantile(values, 0.5);
+}
+
+void print(const std::vector<Line>& lines, const Settings& settings, std::size_t bytes) {
+  if (!settings.json) {
+    fmt::print("floor F: pwrite + fdatasync of {} bytes, as much as a commit appends\n", bytes);
+    fmt::print("median of {} rounds of {:g} s; ops/F: operations in the time of one F\n\n",
+               settings.rounds, settings.seconds);
+    fmt::print("{:<32}{:>12}{:>12}{:>12}{:>10}\n", "", "ops/s", "p50 us", "p99 us", "ops/F");
+  }
+  std::string json;
+  for (const auto& line : lines) {
+    const double rate = median(line.samples, [](const Sample& s) { return s.per_second; });
+    const double p50 = median(line.samples, [](const Sample& s) { return s.p50_us; });
+    const double p99 = median(line.samples, [](const Sample& s) { return s.p99_us; });
+    const double ratio = median_ratio(line.samples, lines.front().samples);
+    if (settings.json) {
+      json +=
+          fmt::format(R"({}{{"name":"{}","ops_per_second":{:.1f},"p50_us":{:.2f},"p99_us":{:.2f},)"
+                      R"("ops_per_floor":{:.3f}}})",
+                      json.empty() ? "" : ",", line.name, rate, p50, p99, ratio);
+    } else {
+      fmt::print("{:<32}{:>12.0f}{:>12.1f}{:>12.1f}{:>10.2f}\n", line.name, rate, p50, p99, ratio);
+    }
+  }
+  if (settings.json) {
+    fmt::print(R"({{"floor_bytes":{},"rounds":{},"seconds":{:g},"results":[{}]}})", bytes,
+               settings.rounds, settings.seconds, json);
+    fmt::print("\n");
+  }
+}
+
+void run(const Settings& settings) {
+  const Scratch scratch(settings.folder);
+  if (in_memory(scratch.path())) {
+    fmt::print(stderr, "once-bench: {} is in memory, where a sync costs nothing; see --dir\n",
+               settings.folder.string());
+  }
+  Workloads work(scratch.path(), settings.finished);
+  Floor floor(scratch.path(), work.commit_bytes());
+
+  using Length = std::chrono::nanoseconds;
+  std::vector<Line> lines;
+  lines.push_back({"floor", [&](Length length) { return floor.run(length); }, {}});
+  for (const int threads : {1, 16}) {
+    lines.push_back(
+        {fmt::format("reserve + complete, {} thread{}", threads, threads > 1 ? "s" : ""),
+         [&work, threads](Length length) { return work.reserve_complete(threads, length); },
+         {}});
+  }
+  lines.push_back({"transact, 1 thread", [&](Length length) { return work.transact(length); }, {}});
+  lines.push_back({"replay", [&](Length length) { return work.replay(length); }, {}});
+  lines.push_back({"find, never seen", [&](Length length) { return work.absent(length); }, {}});
+  lines.push_back({fmt::format("open, {} keys", settings.finished),
+                   [&](Length length) { return work.open(length); },
+                   {}});
+
+  const auto length =
+      std::chrono::duration_cast<Length>(std::chrono::duration<double>(settings.seconds));
+  for (int round = 0; round < settings.rounds; ++round) {
+    for (auto& line : lines) line.samples.push_back(line.run(length));
+  }
+  work.check_all();
+  print(lines, settings, floor.bytes());
+}
+
+int main_of(int argc, char** argv) {
+  CLI::App app("How fast the store is, against the floor of this disk in the same run.");
+  Settings settings;
+  bool quick = false;
+  app.add_option("--dir", settings.folder, "a folder on the disk to measure")
+      ->capture_default_str();
+  app.add_option("--rounds", settings.rounds, "how often everything is run, in turn")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  app.add_option("--seconds", settings.seconds, "how long a workload runs in a round")
+      ->check(CLI::Range(0.01, 600.0))
+      ->capture_default_str();
+  app.add_option("--keys", settings.finished, "finished keys in the store at the start")
+      ->check(CLI::Range(1, 100'000'000))
+      ->capture_default_str();
+  app.add_flag("--quick", quick, "3 rounds of 0.2 seconds");
+  app.add_flag("--json", settings.json, "print JSON");
+  CLI11_PARSE(app, argc, argv);
+  if (quick) {
+    settings.rounds = 3;
+    settings.seconds = 0.2;
+  }
+  try {
+    run(settings);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "once-bench: {}\n", error.what());
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+
+}  // namespace once::bench
+
+int main(int argc, char** argv) {
+  return once::bench::main_of(argc, argv);
+}

@@ -1,0 +1,142 @@
+#include "workloads.h"
+
+#include <algorithm>
+#include <variant>
+#include <vector>
+
+namespace once::bench {
+
+namespace {
+
+constexpr std::uint64_t batch = 500;
+
+// 40 bytes, as a receipt may be.
+std::string receipt(std::uint64_t number) {
+  std::string text = "receipt " + std::to_string(number);
+  text.resize(40, '.');
+  return text;
+}
+std::string finished_key(std::uint64_t number) {
+  return "finished-" + std::to_string(number);
+}
+
+// Visits keys in an order that no cache likes (D. E. Knuth, multiplicative hashing).
+std::uint64_t scattered(std::uint64_t turn, std::uint64_t of) {
+  return (turn * 0x9e3779b97f4a7c15ULL >> 20) % of;
+}
+
+}  // namespace
+
+Workloads::Workloads(const std::filesystem::path& folder, std::uint64_t finished)
+    : folder_(folder),
+      finished_(finished),
+      store_(check(Store::open((folder / "store").string()))) {
+  fill(store_);
+  auto other = check(Store::open((folder / "opened").string()));
+  fill(other);
+  check(other.close());
+}
+
+void Workloads::fill(Store& store) const {
+  for (std::uint64_t start = 0; start < finished_; start += batch) {
+    const std::uint64_t end = std::min(finished_, start + batch);
+    std::vector<ReserveRequest> asks;
+    for (auto i = start; i < end; ++i) asks.push_back({.key = finished_key(i), .options = {}});
+    const auto answers = check(store.reserve_many(asks));
+    std::vector<CompleteRequest> done;
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+      const auto answer = check(answers[i]);
+      check(std::holds_alternative<Reservation>(answer), "a fresh key was finished");
+      done.push_back({.reservation = std::get<Reservation>(answer),
+                      .outcome = Outcome::success(receipt(start + i)),
+                      .options = {}});
+    }
+    for (const auto& result : check(store.complete_many(done))) check(result);
+  }
+}
+
+void Workloads::execute_one() {
+  const auto number = executed_.fetch_add(1);
+  const auto answer = check(store_.reserve("charge-" + std::to_string(number)));
+  const auto* mine = std::get_if<Reservation>(&answer);
+  check(mine != nullptr, "a fresh key was finished");
+  check(store_.complete(*mine, Outcome::success(receipt(number))));
+}
+
+Sample Workloads::reserve_complete(int threads, Length length) {
+  return measure(threads, length, [&] { execute_one(); });
+}
+
+Sample Workloads::transact(Length length) {
+  return measure(1, length, [&] {
+    const auto expected = std::to_string(transacted_ + 1);
+    const auto done = check(store_.transact("tx-" + expected, [](Transaction& tx) -> Result<Bytes> {
+      auto count = tx.get("count");
+      if (!count) return std::unexpected(std::move(count.error()));
+      const auto next = std::to_string(std::stoull(count->value_or("0")) + 1);
+      if (auto put = tx.put("count", next); !put) return std::unexpected(std::move(put.error()));
+      return next;
+    }));
+    check(!done.replayed() && done.value() == expected, "the count after a transaction");
+    ++transacted_;
+  });
+}
+
+Sample Workloads::replay(Length length) {
+  return measure(1, length, [&] {
+    const auto number = scattered(turn_.fetch_add(1), finished_);
+    const auto done = check(store_.execute(finished_key(number), [] { return Bytes("again"); }));
+    check(done.replayed() && done.value() == receipt(number), "a replay");
+  });
+}
+
+Sample Workloads::absent(Length length) {
+  return measure(1, length, [&] {
+    const auto number = turn_.fetch_add(1);
+    check(!check(store_.find("absent-" + std::to_string(number))), "a key nobody used was found");
+  });
+}
+
+Sample Workloads::open(Length length) {
+  return measure(1, length, [&] {
+    auto store = check(Store::open((folder_ / "opened").string()));
+    const auto number = scattered(turn_.fetch_add(1), finished_);
+    const auto found = check(store.find(finished_key(number)));
+    check(found && found->outcome && found->outcome->value == receipt(number), "after opening");
+    check(store.close());
+  });
+}
+
+std::uint64_t Workloads::log_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_ / "store")) {
+    if (entry.path().extension() == ".log") bytes += entry.file_size();
+  }
+  return bytes;
+}
+
+std::size_t Workloads::commit_bytes() {
+  constexpr int pairs = 100;
+  for (int tries = 0; tries < 5; ++tries) {
+    const auto before = log_bytes();
+    for (int i = 0; i < pairs; ++i) execute_one();
+    const auto after = log_bytes();
+    // Unless a log was put away in between.
+    if (after > before) return static_cast<std::size_t>((after - before) / (2 * pairs));
+  }
+  throw std::runtime_error("commits leave nothing in the write-ahead log");
+}
+
+void Workloads::check_all() {
+  const auto stats = check(store_.stats());
+  check(stats.completed == finished_ + executed_ + transacted_,
+        std::to_string(stats.completed) + " keys completed, acknowledged were " +
+            std::to_string(finished_ + executed_ + transacted_));
+  check(stats.in_progress == 0, "keys left in progress");
+  for (std::uint64_t i = 0; i < executed_; ++i) {
+    const auto found = check(store_.find("charge-" + std::to_string(i)));
+    check(found && found->outcome && found->outcome->value == receipt(i), "an outcome was lost");
+  }
+}
+
+}  // namespace once::bench

@@ -1,0 +1,52 @@
+// The workloads: what an application asks of a store, each checking every answer that it times.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "measure.h"
+#include "once/once.h"
+
+namespace once::bench {
+
+class Workloads {
+ public:
+  using Length = std::chrono::nanoseconds;
+
+  // Makes two stores in `folder`, each with `finished` completed keys: one to work on, one to open.
+  Workloads(const std::filesystem::path& folder, std::uint64_t finished);
+
+  // An execution around an outside effect: two syncs each.
+  Sample reserve_complete(int threads, Length length);
+  // A read, a write and the outcome: one sync each.
+  Sample transact(Length length);
+  // execute() of keys that are finished.
+  Sample replay(Length length);
+  // find() of keys that were never seen.
+  Sample absent(Length length);
+  // Opening a store that has keys, and finding one of them.
+  Sample open(Length length);
+
+  // How many bytes a synced commit of reserve_complete() appends to the write-ahead log.
+  std::size_t commit_bytes();
+  // Whether the store agrees with everything that was acknowledged. Throws if it does not.
+  void check_all();
+
+ private:
+  void fill(Store& store) const;
+  void execute_one();
+  [[nodiscard]] std::uint64_t log_bytes() const;
+
+  std::filesystem::path folder_;
+  std::uint64_t finished_;
+  Store store_;
+  std::atomic<std::uint64_t> executed_ = 0;
+  std::atomic<std::uint64_t> turn_ = 0;
+  std::uint64_t transacted_ = 0;
+};
+
+}  // namespace once::bench

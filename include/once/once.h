@@ -1,0 +1,25 @@
+// Everything an application needs.
+//
+//   #include <once/once.h>
+//
+//   auto store = once::Store::open("payments.once").value();
+//   auto paid = store.execute("charge:order-42", [&] { return gateway.charge(order); });
+#pragma once
+
+#include "once/bytes.h"
+#include "once/checkpoint.h"
+#include "once/clock.h"
+#include "once/codec.h"
+#include "once/error.h"
+#include "once/event.h"
+#include "once/history.h"
+#include "once/holder.h"
+#include "once/key.h"
+#include "once/options.h"
+#include "once/outcome.h"
+#include "once/record.h"
+#include "once/reservation.h"
+#include "once/row.h"
+#include "once/store.h"
+#include "once/transaction.h"
+#include "once/version.h"

@@ -1,0 +1,365 @@
+// Store: makes an operation happen exactly once, and gives everyone who asks again the first answer.
+//
+//   auto store = once::Store::open("payments.once").value();
+//   auto paid = store.execute("charge:order-42", [&] { return gateway.charge(order); });
+//   if (!paid) return handle(paid.error());
+//   use(paid->value(), paid->replayed());
+//
+// A Store may be used from many threads at once; moving and destroying it may not overlap with other
+// use. One process at a time has a store open for writing; any number may look (Options::read_only).
+// After fork() the child's calls give ErrorCode::forked and its Store must only be destroyed.
+//
+// Every function that takes a key checks it first: invalid_argument (empty id), limit_exceeded. Any
+// function may give io, damaged, poisoned, unknown, no_space, forked or closed for what happened to
+// the disk or to the process; those are not repeated below.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "once/checkpoint.h"
+#include "once/codec.h"
+#include "once/error.h"
+#include "once/event.h"
+#include "once/history.h"
+#include "once/key.h"
+#include "once/options.h"
+#include "once/outcome.h"
+#include "once/record.h"
+#include "once/reservation.h"
+#include "once/row.h"
+#include "once/transaction.h"
+
+namespace once {
+
+// What execute() and transact() return: the result, and where it comes from.
+template <class T>
+class Executed {
+ public:
+  Executed(T value, Provenance provenance)
+      : value_(std::move(value)), provenance_(provenance) {}
+  [[nodiscard]] const T& value() const& { return value_; }
+  [[nodiscard]] T&& value() && { return std::move(value_); }
+  // True when the work did not run for this call.
+  [[nodiscard]] bool replayed() const { return provenance_.replayed; }
+  [[nodiscard]] const Provenance& provenance() const { return provenance_; }
+
+ private:
+  T value_;
+  Provenance provenance_;
+};
+
+// What find() and scan() give.
+struct Found {
+  Record record;
+  std::optional<Outcome> outcome;  // when completed or failed
+};
+
+struct ReserveRequest {
+  Key key;
+  ReserveOptions options{};  // `wait` does not count in a batch; `durability` is the batch's
+};
+struct CompleteRequest {
+  Reservation reservation;
+  Outcome outcome;
+  CompleteOptions options{};  // `durability` is the batch's
+};
+
+struct ScanOptions {
+  Bytes prefix{};                  // of the written form of the key (see once/key.h)
+  std::optional<Status> status{};  // only these
+};
+
+struct EventOptions {
+  std::optional<EventStatus> status{};
+  std::uint64_t after = 0;  // only events with a greater sequence
+};
+
+struct HistoryOptions {
+  std::optional<Key> key{};  // only of this key
+  std::uint64_t after = 0;   // only entries with a greater sequence
+};
+
+// Told of long work: how much is done, of how much (0: not known), and of what kind.
+using Progress = std::function<void(std::uint64_t done, std::uint64_t total, std::string_view of)>;
+
+struct SweepReport {
+  std::uint64_t keys = 0;  // rows removed for good, by table
+  std::uint64_t results = 0;
+  std::uint64_t checkpoints = 0;
+  std::uint64_t events = 0;
+  std::uint64_t history = 0;
+  std::uint64_t bytes_before = 0;  // on disk
+  std::uint64_t bytes_after = 0;
+};
+
+struct Stats {
+  std::uint64_t in_progress = 0;  // live records by status
+  std::uint64_t completed = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t in_doubt = 0;
+  std::uint64_t released = 0;
+  std::uint64_t expired = 0;  // records past retention that no sweep has removed yet
+  std::uint64_t events_pending = 0;
+  std::uint64_t events_delivered = 0;
+  std::uint64_t events_dead = 0;
+  std::uint64_t checkpoints = 0;
+  std::uint64_t history = 0;
+  std::uint64_t data = 0;
+  std::uint64_t bytes_on_disk = 0;
+  std::uint64_t opening = 0;      // how often the store was opened for writing
+  std::uint64_t executions = 0;   // since this Store was opened: reservations won
+  std::uint64_t replays = 0;      // answered from the store
+  std::uint64_t busy = 0;         // refused because somebody held the key
+  std::uint64_t mismatches = 0;   // refused because the question differed
+};
+
+struct VerifyReport {
+  std::uint64_t rows = 0;             // checked
+  std::uint64_t bytes = 0;            // on disk, every checksum read
+  std::vector<std::string> problems;  // empty: all is well. At most 1,000 are listed
+  std::uint64_t problem_count = 0;
+};
+
+class Store {
+ public:
+  class Impl;
+
+  // Opens the store at `where`, making it if it is missing (Options::create_if_missing). `where` is
+  // the path of a directory, or "memory:" for a store that lives as long as the Store.
+  // Errors: store_locked (names the holder), not_a_store, newer_format, permission, store_missing,
+  // damaged (says what can be done), invalid_argument (an URL of an engine that is not built in).
+  // Nothing is changed on disk when opening fails.
+  static Result<Store> open(std::string_view where, const Options& options = {});
+
+  Store(Store&&) noexcept;
+  Store& operator=(Store&&) noexcept;
+  ~Store();
+
+  // Lets go of the store and reports what the destructor cannot. Calls after it give `closed`.
+  Result<void> close();
+
+  // ---- Executing ----------------------------------------------------------------------------
+
+  // Runs `work` unless `key` has an outcome already, in which case that outcome is returned. For
+  // effects outside the store: the reservation is on disk before `work` starts, the outcome before
+  // this returns (two syncs). `work` takes nothing, or a const Reservation&; it returns T, void or
+  // Result<T>, for a T with a Codec.
+  // A failing `work` (see work_failed() and its siblings in once/error.h) decides by its error what
+  // becomes of the key; an error of another code, or an exception, counts as abandoning: released
+  // if on_abandon is rerun, in doubt otherwise. Exceptions are passed on to the caller.
+  // Errors: mismatch, busy (after `wait`), in_doubt, fenced (another took over while `work` ran; its
+  // answer stands), outcome_omitted, wrong_type, and the stored failure (Error::replayed).
+  template <class F>
+  auto execute(const Key& key, F&& work, const ExecuteOptions& options = {}) {
+    using W = internal::WorkType<work_result<F>>;
+    return typed<typename W::type>(
+        execute_outcome(key, erase<F>(std::forward<F>(work)), options));
+  }
+
+  // Runs `work` on a Transaction and commits what it wrote together with the outcome, in one sync;
+  // or returns the outcome that `key` has already. `work` takes a Transaction& and returns T, void or
+  // Result<T>. A work_failed() error is kept as the outcome, without any of the writes; every other
+  // error and every exception leaves the store untouched. Do not call the store from within `work`.
+  // Errors: as execute(); invalid_argument for a transact() inside a transact().
+  template <class F>
+  auto transact(const Key& key, F&& work, const TransactOptions& options = {}) {
+    using W = internal::WorkType<std::invoke_result_t<F&, Transaction&>>;
+    return typed<typename W::type>(transact_outcome(
+        key,
+        [&work](Transaction& tx) -> Result<Outcome> {
+          return outcome_of([&] { return work(tx); });
+        },
+        options));
+  }
+
+  // ---- By hand ------------------------------------------------------------------------------
+
+  // Asks for the right to carry `key` out: a Reservation when granted, a Replay when it is done.
+  // Errors: mismatch (told before busy), busy, in_doubt.
+  Result<ReserveAnswer> reserve(const Key& key, const ReserveOptions& options = {});
+  // Keeps the outcome and ends the reservation. The same outcome sent twice is answered as done.
+  // Errors: fenced, limit_exceeded (the reservation stays).
+  Result<void> complete(const Reservation& reservation, const Outcome& outcome,
+                        const CompleteOptions& options = {});
+  // complete() with a definite failure.
+  Result<void> fail(const Reservation& reservation, std::string code, std::string message,
+                    const CompleteOptions& options = {});
+  // Lengthens the lease: it holds for `lease` from now. Returns the reservation with its new
+  // deadline. Errors: fenced.
+  Result<Reservation> renew(const Reservation& reservation, Duration lease,
+                            Durability durability = Durability::synced);
+  // Gives the key back: the next to ask carries it out, as one more attempt. Errors: fenced.
+  Result<void> release(const Reservation& reservation, std::string_view reason = {},
+                       Durability durability = Durability::synced);
+  // Says that it may have happened: in doubt until resolve(). Errors: fenced.
+  Result<void> doubt(const Reservation& reservation, std::string_view reason = {},
+                     Durability durability = Durability::synced);
+  // Decides a key that is in doubt, or in progress with an owner that is gone or let its lease
+  // lapse. `outcome` counts for success and failure. Errors: not_found, busy (the owner is at work),
+  // conflict (it is finished already).
+  Result<void> resolve(const Key& key, Verdict verdict, const Outcome& outcome = {});
+  // Removes the record, its outcome and its checkpoints. False when there was none. Errors: busy
+  // (the owner is at work).
+  Result<bool> remove(const Key& key);
+
+  // Many at once, in one atomic commit: all of what was granted is on disk, or none of it. The
+  // answers stand in the order of the requests. A key named twice is busy the second time.
+  Result<std::vector<Result<ReserveAnswer>>> reserve_many(
+      std::span<const ReserveRequest> requests, Durability durability = Durability::synced);
+  Result<std::vector<Result<void>>> complete_many(std::span<const CompleteRequest> requests,
+                                                  Durability durability = Durability::synced);
+
+  // ---- Looking ------------------------------------------------------------------------------
+
+  // The record and its outcome, or nullopt when there is none or its retention is over.
+  Result<std::optional<Found>> find(const Key& key);
+  // Visits live records in key order, as of the call, until `visit` returns false.
+  Result<void> scan(const ScanOptions& options,
+                    const std::function<bool(const Key&, const Record&)>& visit);
+  // Visits what happened, oldest first.
+  Result<void> history(const HistoryOptions& options,
+                       const std::function<bool(const HistoryEntry&)>& visit);
+  // The application's own row, outside a transaction.
+  Result<std::optional<Bytes>> data(ByteView key);
+  Result<Stats> stats();
+
+  // ---- Events and checkpoints ---------------------------------------------------------------
+
+  // Commits an event by itself and returns its sequence; Transaction::publish() commits it with an
+  // outcome. Errors: limit_exceeded.
+  Result<std::uint64_t> publish(Event event, Durability durability = Durability::synced);
+  // Visits events in the order of their commits.
+  Result<void> events(const EventOptions& options, const std::function<bool(const Event&)>& visit);
+
+  // Keeps a finished step. Errors: fenced (the reservation was lost), limit_exceeded.
+  Result<void> save_checkpoint(const Reservation& reservation, ByteView name, ByteView data,
+                               Durability durability = Durability::synced);
+  // The finished steps of this life of the key, in the order in which they were saved.
+  Result<std::vector<Checkpoint>> load_checkpoints(const Key& key);
+
+  // ---- Upkeep -------------------------------------------------------------------------------
+
+  // Removes for good what has expired and gives the space back. Never needed for a right answer.
+  Result<SweepReport> sweep(const Progress& progress = {});
+  // Reads everything and checks every checksum and every invariant between the tables.
+  Result<VerifyReport> verify(const Progress& progress = {});
+  // Writes a whole copy, as of now, to the fresh path `destination`, while the store is in use.
+  // Errors: invalid_argument when something is there already. Nothing is left behind on failure.
+  Result<void> backup(std::string_view destination, const Progress& progress = {});
+  // Visits the live rows of a table (or all), in key order, as of the call.
+  Result<void> rows(Table table, const std::function<bool(const Row&)>& visit);
+
+ private:
+  friend class Loader;
+  explicit Store(std::unique_ptr<Impl> impl);
+
+  struct Answer {
+    Outcome outcome;
+    Provenance provenance;
+  };
+  using Work = std::function<Result<Outcome>(const Reservation&)>;
+  using TransactWork = std::function<Result<Outcome>(Transaction&)>;
+
+  Result<Answer> execute_outcome(const Key& key, const Work& work, const ExecuteOptions& options);
+  Result<Answer> transact_outcome(const Key& key, const TransactWork& work,
+                                  const TransactOptions& options);
+  // The stored failure as an error, marked as a replay if it is one.
+  static Error failure_of(const Answer& answer);
+
+  template <class F, bool takes_reservation = std::invocable<F&, const Reservation&>>
+  struct Invoke {
+    using type = std::invoke_result_t<F&, const Reservation&>;
+  };
+  template <class F>
+  struct Invoke<F, false> {
+    using type = std::invoke_result_t<F&>;
+  };
+  template <class F>
+  using work_result = typename Invoke<F>::type;
+
+  // Calls `call` and turns what it returns into an outcome.
+  template <class Call>
+  static Result<Outcome> outcome_of(Call&& call) {
+    using R = std::invoke_result_t<Call&>;
+    using W = internal::WorkType<R>;
+    using T = typename W::type;
+    if constexpr (std::is_void_v<R>) {
+      call();
+      return Outcome::success();
+    } else if constexpr (W::fallible) {
+      R result = call();
+      if (!result) return std::unexpected(std::move(result.error()));
+      if constexpr (std::is_void_v<typename R::value_type>) {
+        return Outcome::success();
+      } else {
+        return Outcome::success(Codec<T>::encode(std::move(*result)));
+      }
+    } else {
+      return Outcome::success(Codec<T>::encode(call()));
+    }
+  }
+
+  template <class F>
+  static Work erase(F&& work) {
+    return [&work](const Reservation& reservation) -> Result<Outcome> {
+      return outcome_of([&] {
+        if constexpr (std::invocable<F&, const Reservation&>) {
+          return work(reservation);
+        } else {
+          return work();
+        }
+      });
+    };
+  }
+
+  template <class T>
+  static Result<Executed<T>> typed(Result<Answer> answer) {
+    if (!answer) return std::unexpected(std::move(answer.error()));
+    if (answer->outcome.kind != OutcomeKind::success) return std::unexpected(failure_of(*answer));
+    auto value = Codec<T>::decode(answer->outcome.value);
+    if (!value) return std::unexpected(std::move(value.error()));
+    return Executed<T>(std::move(*value), answer->provenance);
+  }
+
+  std::unique_ptr<Impl> impl_;
+};
+
+// Makes a store out of rows: for `once load`, for copies, for moving to another engine.
+//
+//   auto loader = once::Loader::create("fresh.once").value();
+//   loader.add(row).value();   // any number
+//   loader.finish().value();   // only now does "fresh.once" exist
+//
+// Not thread-safe. When finish() is not reached, nothing is left behind.
+class Loader {
+ public:
+  // Errors: invalid_argument when something is at `where` already (an empty directory may be).
+  static Result<Loader> create(std::string_view where, const Options& options = {});
+  Loader(Loader&&) noexcept;
+  Loader& operator=(Loader&&) noexcept;
+  ~Loader();
+
+  // Takes one row, as Store::rows() gives them. Errors: invalid_argument, limit_exceeded.
+  Result<void> add(const Row& row);
+  // Syncs everything and puts the store in its place. Tokens given by the new store are greater
+  // than all that the old one can have given, even if that one went on for a while.
+  Result<void> finish();
+
+ private:
+  class Impl;
+  explicit Loader(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace once

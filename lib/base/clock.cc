@@ -1,0 +1,47 @@
+#include "once/clock.h"
+
+#include <ctime>
+
+#include "base/process.h"
+
+namespace once {
+namespace {
+
+class SystemClock final : public Clock {
+ public:
+  Time wall() const override {
+    return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+  }
+
+  // CLOCK_BOOTTIME and not CLOCK_MONOTONIC: a lease must lapse while the machine sleeps.
+  Duration since_boot() const override {
+    timespec now{};
+    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    return std::chrono::duration_cast<Duration>(std::chrono::seconds(now.tv_sec) +
+                                                std::chrono::nanoseconds(now.tv_nsec));
+  }
+
+  BootId boot() const override { return boot_; }
+
+  void wait_until(std::unique_lock<std::mutex>& lock, std::condition_variable& condition,
+                  Duration deadline) const override {
+    // Bounded, since a condition variable does not count suspended time and `deadline` does.
+    constexpr Duration longest = std::chrono::seconds(10);
+    const Duration left = deadline - since_boot();
+    if (left <= Duration::zero()) return;
+    // One millisecond more: since_boot() rounds down, and a wait that ends early spins.
+    condition.wait_for(lock, std::min(left + Duration(1), longest));
+  }
+
+ private:
+  const BootId boot_ = read_boot_id();
+};
+
+}  // namespace
+
+std::shared_ptr<const Clock> system_clock() {
+  static const std::shared_ptr<const Clock> clock = std::make_shared<SystemClock>();
+  return clock;
+}
+
+}  // namespace once

@@ -1,0 +1,86 @@
+// Mutexes with clang's thread-safety annotations: `-Wthread-safety` proves at compile time that
+// what is guarded is only touched with the guard held.
+//
+//   Mutex mutex_;
+//   int count_ ONCE_GUARDED_BY(mutex_) = 0;
+//   { MutexLock lock(mutex_); ++count_; }
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <shared_mutex>
+
+#include "once/clock.h"
+
+#if defined(__clang__)
+#define ONCE_ATTRIBUTE(x) __attribute__((x))
+#else
+#define ONCE_ATTRIBUTE(x)
+#endif
+#define ONCE_CAPABILITY(name) ONCE_ATTRIBUTE(capability(name))
+#define ONCE_SCOPED_CAPABILITY ONCE_ATTRIBUTE(scoped_lockable)
+#define ONCE_GUARDED_BY(mutex) ONCE_ATTRIBUTE(guarded_by(mutex))
+#define ONCE_REQUIRES(...) ONCE_ATTRIBUTE(requires_capability(__VA_ARGS__))
+#define ONCE_EXCLUDES(...) ONCE_ATTRIBUTE(locks_excluded(__VA_ARGS__))
+#define ONCE_ACQUIRE(...) ONCE_ATTRIBUTE(acquire_capability(__VA_ARGS__))
+#define ONCE_ACQUIRE_SHARED(...) ONCE_ATTRIBUTE(acquire_shared_capability(__VA_ARGS__))
+#define ONCE_RELEASE(...) ONCE_ATTRIBUTE(release_capability(__VA_ARGS__))
+#define ONCE_RELEASE_SHARED(...) ONCE_ATTRIBUTE(release_shared_capability(__VA_ARGS__))
+#define ONCE_NO_ANALYSIS ONCE_ATTRIBUTE(no_thread_safety_analysis)
+
+namespace once {
+
+class ONCE_CAPABILITY("mutex") Mutex {
+ public:
+  void lock() ONCE_ACQUIRE() { mutex_.lock(); }
+  void unlock() ONCE_RELEASE() { mutex_.unlock(); }
+  std::mutex& native() { return mutex_; }
+
+ private:
+  std::mutex mutex_;
+};
+
+class ONCE_SCOPED_CAPABILITY MutexLock {
+ public:
+  explicit MutexLock(Mutex& mutex) ONCE_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+  MutexLock(const MutexLock&) = delete;
+  MutexLock& operator=(const MutexLock&) = delete;
+  ~MutexLock() ONCE_RELEASE() { mutex_.unlock(); }
+
+ private:
+  Mutex& mutex_;
+};
+
+class CondVar {
+ public:
+  // Waits for notify, or returns without a reason; test the predicate in a loop.
+  void wait(Mutex& mutex) ONCE_REQUIRES(mutex) {
+    std::unique_lock lock(mutex.native(), std::adopt_lock);
+    condition_.wait(lock);
+    lock.release();
+  }
+  // The same, until `clock` reads `deadline` since boot.
+  void wait_until(Mutex& mutex, const Clock& clock, Duration deadline) ONCE_REQUIRES(mutex) {
+    std::unique_lock lock(mutex.native(), std::adopt_lock);
+    clock.wait_until(lock, condition_, deadline);
+    lock.release();
+  }
+  void notify_one() { condition_.notify_one(); }
+  void notify_all() { condition_.notify_all(); }
+
+ private:
+  std::condition_variable condition_;
+};
+
+class ONCE_CAPABILITY("mutex") SharedMutex {
+ public:
+  void lock() ONCE_ACQUIRE() { mutex_.lock(); }
+  void unlock() ONCE_RELEASE() { mutex_.unlock(); }
+  void lock_shared() ONCE_ACQUIRE_SHARED() { mutex_.lock_shared(); }
+  void unlock_shared() ONCE_RELEASE_SHARED() { mutex_.unlock_shared(); }
+
+ private:
+  std::shared_mutex mutex_;
+};
+
+}  // namespace once

@@ -1,0 +1,28 @@
+// What the operating system tells about processes; see once/holder.h.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "once/clock.h"
+#include "once/holder.h"
+
+namespace once {
+
+// The boot id of the running kernel; zeros if /proc does not tell.
+[[nodiscard]] BootId read_boot_id();
+
+// Counts the forks that led from the first process of this program to this one: what was opened at
+// another generation belongs to another process. Costs one atomic load.
+[[nodiscard]] std::uint32_t fork_generation();
+
+// A forked child closes `file` at once, so that it does not keep a lock of this process. At most 64
+// files are remembered; forget a file before closing it.
+void close_in_forked_child(int file);
+void forget_in_forked_child(int file);
+
+// The command name of a process of this pid namespace, or "" if there is none.
+[[nodiscard]] std::string command_name(std::uint32_t pid);
+
+}  // namespace once

@@ -1,0 +1,150 @@
+#include "engine/embedded/commit_queue.h"
+
+#include <rocksdb/write_batch.h>
+
+#include "base/coding.h"
+#include "base/error.h"
+#include "engine/embedded/status.h"
+#include "model/checkpoint_codec.h"
+#include "model/key_codec.h"
+#include "model/record_codec.h"
+
+namespace once::engine {
+namespace {
+
+// A group stops growing here: what waits longer than its own sync gains nothing by a larger one.
+constexpr std::size_t group_bytes = std::size_t{1} << 20;
+
+void patch_u64(Bytes& value, std::size_t offset, std::uint64_t number) {
+  Bytes encoded;
+  Writer(encoded).u64(number);
+  value.replace(offset, encoded.size(), encoded);
+}
+
+std::size_t bytes_of(const std::vector<RowWrite>& rows) {
+  std::size_t bytes = 0;
+  for (const RowWrite& row : rows) bytes += row.key.size() + row.value.size();
+  return bytes;
+}
+
+}  // namespace
+
+Result<void> CommitQueue::number(std::vector<RowWrite>& rows) {
+  std::uint64_t last_history = 0;
+  for (RowWrite& row : rows) {
+    if (row.numbered == Numbered::no) continue;
+    if (row.numbered == Numbered::last_history) {
+      row.sequence = last_history;
+      patch_u64(row.value, model::record_last_history_offset, last_history);
+      continue;
+    }
+    auto sequence = numbering_.sequence();
+    if (!sequence) return pass(sequence);
+    row.sequence = *sequence;
+    if (row.numbered == Numbered::in_value) {
+      patch_u64(row.value, model::checkpoint_sequence_offset, *sequence);
+    } else {
+      row.key = model::encode_sequence(*sequence);
+      if (row.table == Table::history) last_history = *sequence;
+    }
+  }
+  return {};
+}
+
+CommitQueue::Group CommitQueue::take_group() {
+  Group group;
+  std::size_t bytes = 0;
+  for (Waiting* waiting : queue_) {
+    if (waiting->durability != queue_.front()->durability) break;
+    if (!group.empty() && bytes + bytes_of(waiting->rows) > group_bytes) break;
+    bytes += bytes_of(waiting->rows);
+    group.push_back(waiting);
+  }
+  return group;
+}
+
+Result<void> CommitQueue::write(const Group& group) {
+  rocksdb::WriteBatch batch;
+  rocksdb::Status status;
+  for (Waiting* waiting : group) {
+    if (waiting->data != nullptr) {
+      if (versions_.conflicts(*waiting->data)) {
+        waiting->answer = fail(ErrorCode::conflict,
+                               "what the transaction read was changed by another one meanwhile");
+        continue;
+      }
+      versions_.note(*waiting->data);
+      auto* data = families_[static_cast<std::size_t>(Table::data)];
+      for (const auto& [key, value] : waiting->data->writes) {
+        keep_first(status, value ? batch.Put(data, key, *value) : batch.Delete(data, key));
+      }
+    }
+    for (const RowWrite& row : waiting->rows) {
+      auto* family = families_[static_cast<std::size_t>(row.table)];
+      keep_first(status,
+                 row.erase ? batch.Delete(family, row.key) : batch.Put(family, row.key, row.value));
+    }
+  }
+  if (status.ok() && batch.Count() > 0) {
+    rocksdb::WriteOptions options;
+    options.sync = group.front()->durability == Durability::synced;
+    status = db_.Write(options, &batch);
+  }
+  if (!status.ok()) return std::unexpected(to_error(status, "writing to the log"));
+  visible_.store(versions_.last());
+  return {};
+}
+
+Result<void> CommitQueue::commit(std::vector<RowWrite>& rows, Durability durability,
+                                 const DataChanges* data) {
+  Waiting self{.rows = rows, .durability = durability, .data = data};
+  MutexLock lock(mutex_);
+  if (!poison_.empty()) return refuse();
+  if (auto numbered = number(rows); !numbered) {
+    poison_ = numbered.error().message;
+    return pass(numbered);
+  }
+  queue_.push_back(&self);
+  while (!self.settled && queue_.front() != &self) self.turn.wait(mutex_);
+  if (self.settled) return std::move(self.answer);
+
+  const Group group = take_group();
+  const bool poisoned = !poison_.empty();
+  Result<void> written;
+  if (!poisoned) {
+    mutex_.unlock();
+    written = write(group);
+    mutex_.lock();
+  }
+  if (!written && poison_.empty()) {
+    poison_ =
+        fmt::format("an earlier write failed ({}); reading goes on, open the store again to write",
+                    written.error().message);
+  }
+  for (Waiting* waiting : group) {
+    queue_.pop_front();
+    if (poisoned) {
+      waiting->answer = refuse();
+    } else if (!written) {
+      // What of it reached the disk is known only after reopening.
+      waiting->answer =
+          fail(ErrorCode::unknown, "{}; whether this was kept shows after opening the store again",
+               written.error().message);
+    }
+    waiting->settled = true;
+    if (waiting != &self) waiting->turn.notify_one();
+  }
+  if (!queue_.empty()) queue_.front()->turn.notify_one();
+  return std::move(self.answer);
+}
+
+std::unexpected<Error> CommitQueue::refuse() const {
+  return fail(ErrorCode::poisoned, "{}", poison_);
+}
+
+void CommitQueue::poison(const std::string& why) {
+  MutexLock lock(mutex_);
+  if (poison_.empty()) poison_ = why;
+}
+
+}  // namespace once::engine

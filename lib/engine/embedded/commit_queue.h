@@ -1,0 +1,83 @@
+// Puts commits in an order, gives them their sequences, and writes them in groups.
+//
+// Whoever comes to the front of the queue leads: it takes those waiting behind it that want the
+// same durability, validates their transactions one after the other, writes all in one WriteBatch
+// with one sync, and wakes them. (The writers' queue of LevelDB, with numbering and validation in
+// it.)
+//
+// Invariants:
+//   1. Sequences are given on entering the queue and commits happen in its order, so a sequence is
+//      visible only after all smaller ones are, or never will be.
+//   2. Synced and buffered commits are never in one group.
+//   3. After a failed write nothing more is written: commits of the failed group are `unknown`,
+//   later
+//      ones `poisoned`, until the store is opened again. The kernel marks pages clean after a
+//      failed sync, so trying again would be answered ok and mean nothing.
+//
+// Fault model: write and sync may fail at any point and may have happened all the same.
+#pragma once
+
+#include <rocksdb/db.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "engine/embedded/data_versions.h"
+#include "engine/embedded/numbering.h"
+#include "engine/embedded/row_writes.h"
+
+namespace once::engine {
+
+// Column families by Table; meta_table is RocksDB's default one.
+using ColumnFamilies = std::array<rocksdb::ColumnFamilyHandle*, 7>;
+
+// Thread-safe.
+class CommitQueue {
+ public:
+  CommitQueue(rocksdb::DB& db, const ColumnFamilies& families, Numbering& numbering)
+      : db_(db), families_(families), numbering_(numbering) {}
+
+  // Writes `rows` whole or not at all and returns when that is settled; numbers them in place.
+  // `data`, if given, is validated first (conflict) and its writes are part of the commit.
+  Result<void> commit(std::vector<RowWrite>& rows, Durability durability,
+                      const DataChanges* data = nullptr);
+
+  // The version of `data` that a reader starting now sees at least.
+  [[nodiscard]] std::uint64_t visible_version() const { return visible_.load(); }
+  // Refuses all further commits.
+  void poison(const std::string& why);
+
+ private:
+  struct Waiting {
+    std::vector<RowWrite>& rows;
+    Durability durability;
+    const DataChanges* data;
+    CondVar turn{};
+    bool settled = false;
+    Result<void> answer{};
+  };
+  using Group = std::vector<Waiting*>;
+
+  Result<void> number(std::vector<RowWrite>& rows) ONCE_REQUIRES(mutex_);
+  Group take_group() ONCE_REQUIRES(mutex_);
+  [[nodiscard]] std::unexpected<Error> refuse() const ONCE_REQUIRES(mutex_);
+  // By the leader, without the mutex.
+  Result<void> write(const Group& group);
+
+  rocksdb::DB& db_;
+  const ColumnFamilies families_;
+  Numbering& numbering_;
+  std::atomic<std::uint64_t> visible_{0};
+  DataVersions versions_;  // the leader's
+
+  Mutex mutex_;
+  std::deque<Waiting*> queue_ ONCE_GUARDED_BY(mutex_);  // the front leads
+  std::string poison_ ONCE_GUARDED_BY(mutex_);          // not empty: why nothing is written
+};
+
+}  // namespace once::engine

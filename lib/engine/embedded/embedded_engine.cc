@@ -1,0 +1,215 @@
+#include "engine/embedded/embedded_engine.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "engine/embedded/row_writes.h"
+#include "engine/embedded/status.h"
+#include "engine/embedded/stripe_guard.h"
+#include "model/history_codec.h"
+#include "model/key_codec.h"
+#include "model/record_codec.h"
+#include "model/result_codec.h"
+#include "model/row_header.h"
+
+namespace once::engine {
+namespace {
+
+// How old the clock's mark in the store may get while commits are made.
+constexpr Duration mark_interval = std::chrono::seconds(1);
+
+}  // namespace
+
+std::string EmbeddedEngine::place(Table table) const {
+  return fmt::format("reading table {} of {}", to_string(table),
+                     path_.empty() ? "the store in memory" : path_);
+}
+
+Result<void> EmbeddedEngine::check_writable() const {
+  if (queue_) return {};
+  return fail(ErrorCode::unsupported,
+              "{} was opened to read; open it without Options::read_only to change it", path_);
+}
+
+Result<std::optional<Bytes>> EmbeddedEngine::get(Table table, ByteView key,
+                                                 const rocksdb::Snapshot* snapshot) const {
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot;
+  Bytes value;
+  const auto status = db_->Get(options, family(table), rocksdb::Slice(key), &value);
+  if (status.ok()) return value;
+  if (status.IsNotFound()) return std::nullopt;
+  return std::unexpected(to_error(status, place(table)));
+}
+
+Result<std::optional<Record>> EmbeddedEngine::read_record(ByteView row_key) const {
+  auto value = get(Table::keys, row_key);
+  if (!value) return pass(value);
+  if (!*value) return std::nullopt;
+  auto record = model::decode_record(**value);
+  if (!record) return pass(record);
+  return std::move(*record);
+}
+
+Result<std::vector<Bytes>> EmbeddedEngine::checkpoint_keys(ByteView row_key) const {
+  std::vector<Bytes> keys;
+  const std::unique_ptr<rocksdb::Iterator> at(
+      db_->NewIterator(rocksdb::ReadOptions(), family(Table::checkpoints)));
+  for (at->Seek(rocksdb::Slice(row_key)); at->Valid(); at->Next()) {
+    if (!at->key().starts_with(rocksdb::Slice(row_key))) break;
+    keys.push_back(at->key().ToString());
+  }
+  if (!at->status().ok()) {
+    return std::unexpected(to_error(at->status(), place(Table::checkpoints)));
+  }
+  return keys;
+}
+
+void EmbeddedEngine::add_mark(std::vector<RowWrite>& rows, Time now) {
+  rows.push_back({.table = meta_table,
+                  .key = Bytes(model::clock_row),
+                  .value = model::encode_clock_mark(clock_->mark())});
+  // Before the commit: a mark that is lost with a failed commit poisons the store anyway.
+  clock_->set_marked(now);
+}
+
+Result<void> EmbeddedEngine::mark_past(Time until) {
+  if (!queue_ || until <= clock_->marked()) return {};
+  std::vector<RowWrite> rows;
+  add_mark(rows, clock_->now());
+  return commit(rows, Durability::buffered);
+}
+
+Result<void> EmbeddedEngine::commit(std::vector<RowWrite>& rows, Durability durability,
+                                    const DataChanges* data) {
+  const Time now = clock_->now();
+  if (now - clock_->marked() >= mark_interval) add_mark(rows, now);
+  return queue_->commit(rows, durability, data);
+}
+
+Result<void> EmbeddedEngine::update(const Key& key, const Transition& transition,
+                                    Durability durability, const DataChanges* data) {
+  if (auto writable = check_writable(); !writable) return writable;
+  const std::array<Bytes, 1> row_key{model::encode_key(key)};
+  const StripeGuard guard(stripes_, row_key);
+  auto record = read_record(row_key[0]);
+  if (!record) return pass(record);
+  // Under the stripe, so that the tokens of one key grow in the order of its grants.
+  auto fresh = numbering_->token();
+  if (!fresh) return pass(fresh);
+  const Time now = clock_->now();
+  Change change = transition({.record = *record, .now = now, .fresh = *fresh});
+  if (change.empty()) return {};
+
+  std::vector<RowWrite> rows;
+  std::vector<Bytes> checkpoints;
+  if (change.remove) {
+    auto keys = checkpoint_keys(row_key[0]);
+    if (!keys) return pass(keys);
+    checkpoints = std::move(*keys);
+  }
+  const bool apply_data = change.apply_data;
+  append_rows(rows, key, std::move(change), now, options_, checkpoints);
+  const bool expired_unmarked =
+      *record && is_expired(**record, now) && (*record)->expires_at > clock_->marked();
+  if (expired_unmarked) add_mark(rows, now);
+  return commit(rows, durability, apply_data ? data : nullptr);
+}
+
+Result<void> EmbeddedEngine::update_many(std::span<const Update> updates, Durability durability) {
+  if (auto writable = check_writable(); !writable) return writable;
+  std::vector<Bytes> row_keys;
+  row_keys.reserve(updates.size());
+  for (const Update& update : updates) row_keys.push_back(model::encode_key(update.key));
+  const StripeGuard guard(stripes_, row_keys);
+
+  std::map<Bytes, std::optional<Record>> records;  // as the updates before left them
+  std::vector<RowWrite> rows;
+  const Time now = clock_->now();
+  for (std::size_t i = 0; i < updates.size(); ++i) {
+    auto at = records.find(row_keys[i]);
+    if (at == records.end()) {
+      auto record = read_record(row_keys[i]);
+      if (!record) return pass(record);
+      at = records.emplace(row_keys[i], std::move(*record)).first;
+    }
+    auto fresh = numbering_->token();
+    if (!fresh) return pass(fresh);
+    Change change = updates[i].transition({.record = at->second, .now = now, .fresh = *fresh});
+    if (change.empty()) continue;
+    if (change.put) at->second = change.put;
+    if (change.remove) at->second.reset();
+    append_rows(rows, updates[i].key, std::move(change), now, options_, {});
+  }
+  if (rows.empty()) return {};
+  return commit(rows, durability);
+}
+
+Result<void> EmbeddedEngine::append(std::span<Event> events, Durability durability) {
+  if (auto writable = check_writable(); !writable) return writable;
+  std::vector<RowWrite> rows;
+  Change change;
+  change.events.assign(events.begin(), events.end());
+  append_rows(rows, Key(), std::move(change), clock_->now(), options_, {});
+  if (auto committed = commit(rows, durability); !committed) return committed;
+  for (std::size_t i = 0; i < events.size(); ++i) events[i].sequence = rows[i].sequence;
+  return {};
+}
+
+Result<std::optional<Found>> EmbeddedEngine::find(const Key& key) {
+  const Bytes row_key = model::encode_key(key);
+  // Record and outcome are read one after the other; a commit in between shows by its token.
+  constexpr int tries = 1000;
+  for (int i = 0; i < tries; ++i) {
+    auto record = read_record(row_key);
+    if (!record) return pass(record);
+    if (!*record) return std::nullopt;
+    if (is_expired(**record, clock_->now())) {
+      if (auto marked = mark_past((*record)->expires_at); !marked) return pass(marked);
+      return std::nullopt;
+    }
+    if (!(*record)->outcome) return Found{.record = std::move(**record), .outcome = {}};
+    auto value = get(Table::results, row_key);
+    if (!value) return pass(value);
+    if (!*value) continue;
+    auto result = model::decode_result(**value);
+    if (!result) return pass(result);
+    if (result->token != (*record)->token) continue;
+    return Found{.record = std::move(**record), .outcome = std::move(result->outcome)};
+  }
+  return fail(ErrorCode::damaged,
+              "the outcome of key {} is missing although its record says that there is one; run "
+              "`once verify` and restore a backup",
+              key.to_string());
+}
+
+Result<std::optional<HistoryEntry>> EmbeddedEngine::history_at(std::uint64_t sequence) {
+  auto value = get(Table::history, model::encode_sequence(sequence));
+  if (!value) return pass(value);
+  if (!*value || model::may_remove(**value, clock_->now())) return std::nullopt;
+  auto entry = model::decode_history(sequence, **value);
+  if (!entry) return pass(entry);
+  return std::move(*entry);
+}
+
+Result<std::optional<std::uint64_t>> EmbeddedEngine::get_meta_number(std::string_view name) const {
+  auto value = get(meta_table, name);
+  if (!value) return pass(value);
+  if (!*value) return std::nullopt;
+  auto number = model::decode_u64(**value);
+  if (!number) return pass(number);
+  return *number;
+}
+
+Result<void> EmbeddedEngine::put_meta(std::string_view name, ByteView value, bool sync) {
+  rocksdb::WriteOptions write;
+  write.sync = sync;
+  const auto status =
+      db_->Put(write, family(meta_table), rocksdb::Slice(name), rocksdb::Slice(value));
+  if (!status.ok()) return std::unexpected(to_error(status, fmt::format("writing {}", name)));
+  return {};
+}
+
+}  // namespace once::engine

@@ -1,0 +1,126 @@
+// The embedded engine: rows in RocksDB column families, in a directory or in memory.
+//
+//   auto engine = engine::EmbeddedEngine::open("payments.once", {.options = options}).value();
+//
+// A write takes this way: stripe lock of the key -> record read -> transition -> rows
+// (row_writes.h) -> commit queue (numbering, validation, grouping) -> one WriteBatch -> log, sync.
+//
+// Lock order, outermost first: stripes (ascending), commit queue, numbering. The clock's mark and
+// the counters are atomics.
+#pragma once
+
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "engine/embedded/commit_queue.h"
+#include "engine/embedded/numbering.h"
+#include "engine/embedded/rocksdb_options.h"
+#include "engine/embedded/store_clock.h"
+#include "engine/embedded/store_directory.h"
+#include "engine/engine.h"
+
+namespace once::engine {
+
+struct EmbeddedConfig {
+  Options options{};
+  // Where files live; null: the machine's file system.
+  std::shared_ptr<rocksdb::FileSystem> file_system{};
+  // Throws away what is at the path, if it is a store or the rest of one.
+  bool discard = false;
+};
+
+class EmbeddedEngine final : public Engine {
+ public:
+  // Errors: see Store::open().
+  static Result<std::unique_ptr<EmbeddedEngine>> open(const std::string& path,
+                                                      const EmbeddedConfig& config);
+  // A store of its own in memory.
+  static Result<std::unique_ptr<EmbeddedEngine>> open_memory(const Options& options);
+  ~EmbeddedEngine() override;
+
+  Time now() const override { return clock_->now(); }
+  Duration since_boot_at(Time time) const override { return clock_->since_boot_at(time); }
+
+  Result<void> update(const Key& key, const Transition& transition, Durability durability,
+                      const DataChanges* data) override;
+  Result<void> update_many(std::span<const Update> updates, Durability durability) override;
+  Result<void> append(std::span<Event> events, Durability durability) override;
+  Result<std::optional<Found>> find(const Key& key) override;
+  Result<std::optional<HistoryEntry>> history_at(std::uint64_t sequence) override;
+  Result<std::unique_ptr<DataView>> view() override;
+  Result<void> rows(const RowRange& range, const RowVisitor& visit) override;
+  Result<SweepReport> sweep(const Progress& progress) override;
+  Result<Stats> stats() override;
+  Result<std::uint64_t> verify_bytes() override;
+  Result<void> import_rows(std::span<const Row> rows) override;
+  Result<void> finish_import() override;
+  Result<void> close() override;
+
+ private:
+  static constexpr std::size_t stripe_count = 256;
+  class StripeGuard;  // see stripe_guard.h
+
+  EmbeddedEngine(std::string path, const EmbeddedConfig& config);
+
+  // Opening, in embedded_open.cc.
+  Result<void> open_for_writing();
+  Result<void> open_for_reading();
+  Result<void> try_open_for_reading();
+  Result<void> open_database(bool read_only, std::size_t logs, bool create);
+  Result<void> read_meta();
+  Result<void> start_writing(bool fresh);
+  [[nodiscard]] std::string snapshot_of_files() const;
+
+  [[nodiscard]] rocksdb::ColumnFamilyHandle* family(Table table) const {
+    return families_[static_cast<std::size_t>(table)];
+  }
+  [[nodiscard]] std::string place(Table table) const;
+  Result<std::optional<Bytes>> get(Table table, ByteView key,
+                                   const rocksdb::Snapshot* snapshot = nullptr) const;
+  Result<std::optional<std::uint64_t>> get_meta_number(std::string_view name) const;
+  Result<void> put_meta(std::string_view name, ByteView value, bool sync);
+  Result<std::optional<Record>> read_record(ByteView row_key) const;
+  Result<std::vector<Bytes>> checkpoint_keys(ByteView row_key) const;
+  [[nodiscard]] Result<void> check_writable() const;
+  // Adds the clock's mark to the rows when the last one is a while ago.
+  void add_mark(std::vector<RowWrite>& rows, Time now);
+  // Makes sure that what expired at `until` stays expired whatever the clock does.
+  Result<void> mark_past(Time until);
+  Result<void> commit(std::vector<RowWrite>& rows, Durability durability,
+                      const DataChanges* data = nullptr);
+
+  // Visiting, in embedded_rows.cc.
+  Result<void> visit_table(Table table, const RowRange& range, const rocksdb::Snapshot* snapshot,
+                           const RowVisitor& visit, bool& go_on);
+  Result<Row> decode(Table table, ByteView key, ByteView value) const;
+  Result<void> count_rows(Table table, const std::function<void(const Row&, bool expired)>& count);
+
+  // Sweeping, in embedded_sweep.cc.
+  Result<std::uint64_t> remove_orphan_checkpoints();
+
+  const std::string path_;  // empty: in memory
+  const Options options_;
+  const bool discard_;
+  std::shared_ptr<const Clock> machine_clock_;
+  std::unique_ptr<rocksdb::Env> env_;
+  std::optional<StoreDirectory> directory_;  // when open for writing on disk
+  const ExpiryFilters filters_ = make_expiry_filters();
+  std::unique_ptr<rocksdb::DB> db_;
+  ColumnFamilies families_{};
+  std::shared_ptr<StoreClock> clock_;
+  std::optional<Numbering> numbering_;
+  std::unique_ptr<CommitQueue> queue_;
+  std::array<Mutex, stripe_count> stripes_;
+  std::uint64_t opening_ = 0;         // as read; the numbering's when writing
+  std::uint64_t import_opening_ = 0;  // greatest opening number among imported rows
+  Time import_time_{};                // latest time among imported rows
+};
+
+}  // namespace once::engine

@@ -1,0 +1,304 @@
+// Visiting, counting and importing of rows by the embedded engine.
+#include <rocksdb/iterator.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "engine/embedded/embedded_engine.h"
+#include "engine/embedded/status.h"
+#include "model/checkpoint_codec.h"
+#include "model/event_codec.h"
+#include "model/history_codec.h"
+#include "model/key_codec.h"
+#include "model/record_codec.h"
+#include "model/result_codec.h"
+#include "model/row_header.h"
+#include "once/version.h"
+
+namespace once::engine {
+namespace {
+
+constexpr std::array tables = {Table::keys,   Table::results, Table::checkpoints,
+                               Table::outbox, Table::history, Table::data};
+
+ByteView view_of(const rocksdb::Slice& slice) {
+  return {slice.data(), slice.size()};
+}
+
+bool expires(Table table) {
+  return table != Table::data;
+}
+
+}  // namespace
+
+Result<Row> EmbeddedEngine::decode(Table table, ByteView key, ByteView value) const {
+  switch (table) {
+    case Table::keys: {
+      auto decoded = model::decode_key(key);
+      if (!decoded) return pass(decoded);
+      auto record = model::decode_record(value);
+      if (!record) return pass(record);
+      return KeyRow{.key = std::move(*decoded), .record = std::move(*record)};
+    }
+    case Table::results: {
+      auto decoded = model::decode_key(key);
+      if (!decoded) return pass(decoded);
+      auto result = model::decode_result(value);
+      if (!result) return pass(result);
+      return ResultRow{.key = std::move(*decoded),
+                       .token = result->token,
+                       .expires_at = result->expires_at,
+                       .outcome = std::move(result->outcome)};
+    }
+    case Table::checkpoints: {
+      auto decoded = model::decode_checkpoint_key(key);
+      if (!decoded) return pass(decoded);
+      auto checkpoint = model::decode_checkpoint(decoded->name, value);
+      if (!checkpoint) return pass(checkpoint);
+      return CheckpointRow{.key = std::move(decoded->key), .checkpoint = std::move(*checkpoint)};
+    }
+    case Table::outbox:
+    case Table::history: {
+      auto sequence = model::decode_sequence(key);
+      if (!sequence) return pass(sequence);
+      if (table == Table::outbox) {
+        auto event = model::decode_event(*sequence, value);
+        if (!event) return pass(event);
+        return std::move(*event);
+      }
+      auto entry = model::decode_history(*sequence, value);
+      if (!entry) return pass(entry);
+      return std::move(*entry);
+    }
+    case Table::data:
+      return DataRow{.key = Bytes(key), .value = Bytes(value)};
+    case Table::all:
+      break;
+  }
+  return fail(ErrorCode::invalid_argument, "table {} has no rows", to_string(table));
+}
+
+Result<void> EmbeddedEngine::visit_table(Table table, const RowRange& range,
+                                         const rocksdb::Snapshot* snapshot, const RowVisitor& visit,
+                                         bool& go_on) {
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot;
+  options.fill_cache = range.key.has_value();
+  options.readahead_size = range.key ? 0 : std::size_t{1} << 20;
+  const Time now = clock_->now();
+  const bool by_sequence = table == Table::outbox || table == Table::history;
+  const Bytes prefix =
+      range.key && table == Table::checkpoints ? model::encode_key(*range.key) : Bytes();
+  const Bytes first = by_sequence ? model::encode_sequence(range.after + 1) : prefix;
+  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options, family(table)));
+  for (at->Seek(first); go_on && at->Valid(); at->Next()) {
+    if (!at->key().starts_with(prefix)) break;
+    if (expires(table) && model::may_remove(view_of(at->value()), now)) continue;
+    auto row = decode(table, view_of(at->key()), view_of(at->value()));
+    if (!row) {
+      row.error().message = fmt::format("{}, row {}: {}", place(table), escape(view_of(at->key())),
+                                        row.error().message);
+    }
+    go_on = visit(row);
+  }
+  if (!at->status().ok()) {
+    go_on = visit(std::unexpected(to_error(at->status(), place(table))));
+  }
+  return {};
+}
+
+Result<void> EmbeddedEngine::rows(const RowRange& range, const RowVisitor& visit) {
+  rocksdb::ManagedSnapshot snapshot(db_.get());
+  bool go_on = true;
+  if (range.table != Table::all) {
+    return visit_table(range.table, range, snapshot.snapshot(), visit, go_on);
+  }
+  go_on = visit(Row(
+      StoreRow{.format = store_format, .opening = numbering_ ? numbering_->opening() : opening_}));
+  for (const Table table : tables) {
+    if (!go_on) break;
+    auto visited = visit_table(table, range, snapshot.snapshot(), visit, go_on);
+    if (!visited) return visited;
+  }
+  return {};
+}
+
+Result<Stats> EmbeddedEngine::stats() {
+  Stats stats;
+  Result<void> failed;
+  const auto count = [&](Table table, const auto& each) {
+    if (!failed) return;
+    failed = count_rows(table, each);
+  };
+  count(Table::keys, [&](const Row& row, bool expired) {
+    const Status status = std::get<KeyRow>(row).record.status;
+    if (expired) {
+      ++stats.expired;
+    } else if (status == Status::in_progress) {
+      ++stats.in_progress;
+    } else if (status == Status::completed) {
+      ++stats.completed;
+    } else if (status == Status::failed) {
+      ++stats.failed;
+    } else if (status == Status::in_doubt) {
+      ++stats.in_doubt;
+    } else {
+      ++stats.released;
+    }
+  });
+  count(Table::outbox, [&](const Row& row, bool expired) {
+    const EventStatus status = std::get<Event>(row).status;
+    if (expired) return;
+    if (status == EventStatus::pending) ++stats.events_pending;
+    if (status == EventStatus::delivered) ++stats.events_delivered;
+    if (status == EventStatus::dead) ++stats.events_dead;
+  });
+  count(Table::checkpoints, [&](const Row&, bool) { ++stats.checkpoints; });
+  count(Table::history, [&](const Row&, bool expired) { stats.history += expired ? 0 : 1; });
+  count(Table::data, [&](const Row&, bool) { ++stats.data; });
+  if (!failed) return pass(failed);
+  stats.opening = numbering_ ? numbering_->opening() : opening_;
+  stats.bytes_on_disk = path_.empty() ? 0 : bytes_in(path_);
+  return stats;
+}
+
+Result<void> EmbeddedEngine::count_rows(
+    Table table, const std::function<void(const Row&, bool expired)>& count) {
+  rocksdb::ReadOptions options;
+  options.fill_cache = false;
+  options.readahead_size = std::size_t{1} << 20;
+  const Time now = clock_->now();
+  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options, family(table)));
+  for (at->SeekToFirst(); at->Valid(); at->Next()) {
+    auto row = decode(table, view_of(at->key()), view_of(at->value()));
+    if (!row) return pass(row);
+    count(*row, expires(table) && model::may_remove(view_of(at->value()), now));
+  }
+  if (!at->status().ok()) return std::unexpected(to_error(at->status(), place(table)));
+  return {};
+}
+
+Result<void> EmbeddedEngine::import_rows(std::span<const Row> rows) {
+  if (auto writable = check_writable(); !writable) return writable;
+  rocksdb::WriteBatch batch;
+  rocksdb::Status status;
+  const auto put = [&](Table table, const Bytes& key, const Bytes& value) {
+    keep_first(status, batch.Put(family(table), key, value));
+  };
+  const auto saw = [&](std::uint64_t number, Time time) {
+    import_opening_ = std::max(import_opening_, opening_of(number));
+    import_time_ = std::max(import_time_, time);
+  };
+  for (const Row& any : rows) {
+    if (const auto* store = std::get_if<StoreRow>(&any)) {
+      import_opening_ = std::max(import_opening_, store->opening);
+    } else if (const auto* key = std::get_if<KeyRow>(&any)) {
+      put(Table::keys, model::encode_key(key->key), model::encode_record(key->record));
+      saw(key->record.token.value, key->record.updated_at);
+    } else if (const auto* result = std::get_if<ResultRow>(&any)) {
+      put(Table::results, model::encode_key(result->key),
+          model::encode_result({.token = result->token,
+                                .expires_at = result->expires_at,
+                                .outcome = result->outcome}));
+    } else if (const auto* saved = std::get_if<CheckpointRow>(&any)) {
+      put(Table::checkpoints, model::encode_checkpoint_key(saved->key, saved->checkpoint.name),
+          model::encode_checkpoint(saved->checkpoint));
+      saw(saved->checkpoint.sequence, saved->checkpoint.created_at);
+    } else if (const auto* event = std::get_if<Event>(&any)) {
+      put(Table::outbox, model::encode_sequence(event->sequence), model::encode_event(*event));
+      saw(event->sequence, event->created_at);
+    } else if (const auto* entry = std::get_if<HistoryEntry>(&any)) {
+      const Time until = options_.history_retention == forever
+                             ? Time(forever)
+                             : entry->time + options_.history_retention;
+      put(Table::history, model::encode_sequence(entry->sequence),
+          model::encode_history(*entry, until));
+      saw(entry->sequence, entry->time);
+    } else if (const auto* data = std::get_if<DataRow>(&any)) {
+      put(Table::data, data->key, data->value);
+    }
+  }
+  // The log is left out: nothing counts before finish_import(), which writes tables.
+  rocksdb::WriteOptions write;
+  write.disableWAL = true;
+  if (status.ok()) status = db_->Write(write, &batch);
+  if (!status.ok()) return std::unexpected(to_error(status, "importing rows into " + path_));
+  return {};
+}
+
+Result<void> EmbeddedEngine::finish_import() {
+  if (auto writable = check_writable(); !writable) return writable;
+  const std::uint64_t opening = std::max(import_opening_, numbering_->opening());
+  if (auto put = put_meta(model::opening_row, model::encode_u64(opening), true); !put) return put;
+  if (auto put = put_meta(model::restored_row, "1", true); !put) return put;
+  if (import_time_ > clock_->now()) {
+    model::ClockMark mark = clock_->mark();
+    // Of no boot, so that the time is a lower bound and nothing else.
+    mark = {.time = import_time_, .boot = {}, .since_boot = {}};
+    if (auto put = put_meta(model::clock_row, model::encode_clock_mark(mark), true); !put) {
+      return put;
+    }
+    clock_->set_marked(import_time_);
+  }
+  rocksdb::FlushOptions flush;
+  const std::vector<rocksdb::ColumnFamilyHandle*> all(families_.begin(), families_.end());
+  const auto status = db_->Flush(flush, all);
+  if (!status.ok()) return std::unexpected(to_error(status, "syncing " + path_));
+  return {};
+}
+
+namespace {
+
+class EmbeddedDataView final : public DataView {
+ public:
+  EmbeddedDataView(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* data, std::uint64_t version)
+      : version_(version), db_(db), data_(data), snapshot_(&db) {}
+
+  std::uint64_t version() const override { return version_; }
+
+  Result<std::optional<Bytes>> get(ByteView key) override {
+    Bytes value;
+    const auto status = db_.Get(options(), data_, rocksdb::Slice(key), &value);
+    if (status.ok()) return value;
+    if (status.IsNotFound()) return std::nullopt;
+    return std::unexpected(to_error(status, "reading table data"));
+  }
+
+  Result<void> scan(ByteView from, ByteView to,
+                    const std::function<bool(ByteView, ByteView)>& visit) override {
+    rocksdb::ReadOptions bounded = options();
+    const rocksdb::Slice end(to);
+    if (!to.empty()) bounded.iterate_upper_bound = &end;
+    const std::unique_ptr<rocksdb::Iterator> at(db_.NewIterator(bounded, data_));
+    for (at->Seek(rocksdb::Slice(from)); at->Valid(); at->Next()) {
+      if (!visit(view_of(at->key()), view_of(at->value()))) return {};
+    }
+    if (!at->status().ok()) {
+      return std::unexpected(to_error(at->status(), "reading table data"));
+    }
+    return {};
+  }
+
+ private:
+  rocksdb::ReadOptions options() {
+    rocksdb::ReadOptions options;
+    options.snapshot = snapshot_.snapshot();
+    return options;
+  }
+
+  const std::uint64_t version_;
+  rocksdb::DB& db_;
+  rocksdb::ColumnFamilyHandle* const data_;
+  rocksdb::ManagedSnapshot snapshot_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<DataView>> EmbeddedEngine::view() {
+  // The version before the snapshot: what is committed in between counts as a conflict, and never
+  // the other way round.
+  const std::uint64_t version = queue_ ? queue_->visible_version() : 0;
+  return std::make_unique<EmbeddedDataView>(*db_, family(Table::data), version);
+}
+
+}  // namespace once::engine

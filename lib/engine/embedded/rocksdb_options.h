@@ -1,0 +1,30 @@
+// How RocksDB is set up for Once. Facts behind the choices: docs/caveats.md and docs/write-path.md.
+#pragma once
+
+#include <rocksdb/db.h>
+#include <rocksdb/options.h>
+
+#include <memory>
+#include <vector>
+
+#include "engine/embedded/expiry_filter.h"
+#include "once/options.h"
+#include "once/row.h"
+
+namespace once::engine {
+
+// One filter factory for each Table; none for `data` and the store's own facts.
+using ExpiryFilters = std::array<std::shared_ptr<ExpiryFilterFactory>, 7>;
+
+[[nodiscard]] ExpiryFilters make_expiry_filters();
+
+// The name of a table's column family; meta_table is RocksDB's default one.
+[[nodiscard]] std::string family_name(Table table);
+
+// `env` is where files live. `logs` is how many log files recovery will find.
+[[nodiscard]] rocksdb::DBOptions database_options(const Options& options, rocksdb::Env* env,
+                                                  std::size_t logs);
+[[nodiscard]] std::vector<rocksdb::ColumnFamilyDescriptor> family_descriptors(
+    const Options& options, const ExpiryFilters& filters);
+
+}  // namespace once::engine

@@ -1,0 +1,59 @@
+#include "engine/embedded/row_writes.h"
+
+#include "base/random.h"
+#include "model/checkpoint_codec.h"
+#include "model/event_codec.h"
+#include "model/history_codec.h"
+#include "model/key_codec.h"
+#include "model/record_codec.h"
+#include "model/result_codec.h"
+
+namespace once::engine {
+
+void append_rows(std::vector<RowWrite>& rows, const Key& key, Change&& change, Time now,
+                 const Options& options, const std::vector<Bytes>& checkpoint_keys) {
+  const Bytes row_key = model::encode_key(key);
+  const bool history = change.history && options.history;
+  if (history) {
+    const Time until =
+        options.history_retention == forever ? Time(forever) : now + options.history_retention;
+    rows.push_back({.table = Table::history,
+                    .value = model::encode_history(*change.history, until),
+                    .numbered = Numbered::as_key});
+  }
+  if (change.put) {
+    if (change.history && !history) change.put->last_history = 0;
+    rows.push_back({.table = Table::keys,
+                    .key = row_key,
+                    .value = model::encode_record(*change.put),
+                    .numbered = history ? Numbered::last_history : Numbered::no});
+  }
+  if (change.outcome) {
+    rows.push_back({.table = Table::results,
+                    .key = row_key,
+                    .value = model::encode_result({.token = change.put->token,
+                                                   .expires_at = change.put->expires_at,
+                                                   .outcome = std::move(*change.outcome)})});
+  } else if (change.drop_outcome || change.remove) {
+    rows.push_back({.table = Table::results, .key = row_key, .erase = true});
+  }
+  if (change.remove) {
+    rows.push_back({.table = Table::keys, .key = row_key, .erase = true});
+    for (const Bytes& checkpoint : checkpoint_keys) {
+      rows.push_back({.table = Table::checkpoints, .key = checkpoint, .erase = true});
+    }
+  }
+  for (const Checkpoint& checkpoint : change.checkpoints) {
+    rows.push_back({.table = Table::checkpoints,
+                    .key = model::encode_checkpoint_key(key, checkpoint.name),
+                    .value = model::encode_checkpoint(checkpoint),
+                    .numbered = Numbered::in_value});
+  }
+  for (const Event& event : change.events) {
+    rows.push_back({.table = Table::outbox,
+                    .value = model::encode_event(event),
+                    .numbered = Numbered::as_key});
+  }
+}
+
+}  // namespace once::engine

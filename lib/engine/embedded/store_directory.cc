@@ -1,0 +1,324 @@
+#include "engine/embedded/store_directory.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <vector>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "once/version.h"
+
+namespace once::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* marker = "ONCE";
+constexpr const char* lock_name = "ONCE.lock";
+constexpr std::string_view magic = "once store\nformat ";
+
+std::string join(const std::string& path, std::string_view name) {
+  return fmt::format("{}/{}", path, name);
+}
+
+bool is_rocksdb_file(const std::string& name) {
+  for (const char* prefix : {"CURRENT", "MANIFEST-", "OPTIONS-", "IDENTITY", "LOCK", "LOG"}) {
+    if (name.starts_with(prefix)) return true;
+  }
+  for (const char* suffix : {".log", ".sst", ".dbtmp"}) {
+    if (name.ends_with(suffix)) return true;
+  }
+  return name == "ONCE.new";
+}
+
+// What stands in the marker: a format version, or nullopt if the file is not there.
+Result<std::optional<std::uint32_t>> read_marker(const std::string& path) {
+  const std::string name = join(path, marker);
+  const int file = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) {
+    if (errno == ENOENT) return std::nullopt;
+    return std::unexpected(system_error(errno, "opening", name));
+  }
+  char buffer[64];
+  const ssize_t got = ::read(file, buffer, sizeof buffer);
+  const int number = errno;
+  ::close(file);
+  if (got < 0) return std::unexpected(system_error(number, "reading", name));
+  const std::string_view text(buffer, static_cast<std::size_t>(got));
+  std::uint32_t format = 0;
+  const char* digits = text.data() + magic.size();
+  if (!text.starts_with(magic) ||
+      std::from_chars(digits, text.data() + text.size(), format).ptr == digits) {
+    return fail(ErrorCode::damaged,
+                "{} does not say what format the store has; restore the file from a backup (its "
+                "text is \"once store\", a new line, \"format {}\")",
+                name, store_format);
+  }
+  return format;
+}
+
+Result<void> check_format(const std::string& path, std::uint32_t format) {
+  if (format <= store_format) return {};
+  return fail(ErrorCode::newer_format,
+              "{} has format {}, and this version of Once ({}) knows formats up to {}; nothing was "
+              "changed; use a newer version",
+              path, format, version, store_format);
+}
+
+// The names in the directory.
+Result<std::vector<std::string>> list(const std::string& path) {
+  std::error_code error;
+  std::vector<std::string> names;
+  for (fs::directory_iterator at(path, error), end; !error && at != end; at.increment(error)) {
+    names.push_back(at->path().filename().string());
+  }
+  if (error) return std::unexpected(system_error(error.value(), "listing", path));
+  return names;
+}
+
+Error something_else(const std::string& path, const std::string& what) {
+  return {
+      .code = ErrorCode::not_a_store,
+      .message = fmt::format("{} is no Once store ({}); nothing was changed; give the path of a "
+                             "store, or one that does not exist yet",
+                             path, what)};
+}
+
+bool try_lock(int file) {
+  struct flock lock{};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return ::fcntl(file, F_OFD_SETLK, &lock) == 0;
+}
+
+// Waits for the lock. Its holder's closing of the file is an event that inotify tells; a look from
+// time to time covers systems that cannot tell.
+bool wait_for_lock(int file, const std::string& name, Duration timeout, const Clock& clock) {
+  if (try_lock(file)) return true;
+  const Duration deadline = clock.since_boot() + timeout;
+  const int events = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+  if (events >= 0) ::inotify_add_watch(events, name.c_str(), IN_CLOSE_WRITE);
+  bool locked = try_lock(file);
+  while (!locked) {
+    const Duration left = deadline - clock.since_boot();
+    if (left <= Duration::zero()) break;
+    constexpr Duration look_again{20};
+    pollfd ready{.fd = events, .events = POLLIN, .revents = 0};
+    ::poll(&ready, 1, static_cast<int>(std::min(left, look_again).count()));
+    char drained[4096];
+    while (events >= 0 && ::read(events, drained, sizeof drained) > 0) {
+    }
+    locked = try_lock(file);
+  }
+  if (events >= 0) ::close(events);
+  return locked;
+}
+
+std::string read_holder(int file) {
+  char buffer[128];
+  const ssize_t got = ::pread(file, buffer, sizeof buffer, 0);
+  std::string text(buffer, got > 0 ? static_cast<std::size_t>(got) : 0);
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\0')) text.pop_back();
+  return text.empty() ? "another process" : text;
+}
+
+Result<void> make_directory(const std::string& path, const Options& options) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) == 0) {
+    if (!S_ISDIR(status.st_mode)) {
+      return std::unexpected(something_else(path, "it is not a directory"));
+    }
+    auto names = list(path);
+    if (!names) return pass(names);
+    const bool known = names->empty() || std::ranges::count(*names, marker) > 0 ||
+                       std::ranges::count(*names, lock_name) > 0;
+    if (!known) {
+      return std::unexpected(something_else(path, "the directory holds something else"));
+    }
+    if (names->empty() && !options.create_if_missing) {
+      return fail(ErrorCode::store_missing, "there is no store in the empty directory {}", path);
+    }
+    return {};
+  }
+  if (errno != ENOENT) return std::unexpected(system_error(errno, "opening", path));
+  if (!options.create_if_missing) {
+    return fail(ErrorCode::store_missing, "there is no store at {}; check the path", path);
+  }
+  if (::mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) {
+    return std::unexpected(system_error(errno, "making the directory", path));
+  }
+  const std::string parent = fs::path(path).lexically_normal().parent_path().string();
+  return sync_directory(parent.empty() ? "." : parent);
+}
+
+}  // namespace
+
+Error system_error(int number, std::string_view doing, const std::string& path) {
+  ErrorCode code = ErrorCode::io;
+  std::string advice = "check the disk and the system's log";
+  if (number == EACCES || number == EPERM || number == EROFS) {
+    code = ErrorCode::permission;
+    advice = "check who owns it and who runs this program";
+  } else if (number == ENOSPC || number == EDQUOT) {
+    code = ErrorCode::no_space;
+    advice = "free some space and try again";
+  } else if (number == ENOENT || number == ENOTDIR || number == ENAMETOOLONG || number == ELOOP) {
+    code = ErrorCode::store_missing;
+    advice = "check the path; the directory above it must exist";
+  }
+  return {
+      .code = code,
+      .message = fmt::format("{} {}: {}; {}", doing, path,
+                             std::error_code(number, std::generic_category()).message(), advice)};
+}
+
+Result<void> sync_directory(const std::string& path) {
+  const int directory = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return std::unexpected(system_error(errno, "opening", path));
+  const int failed = ::fsync(directory) == 0 ? 0 : errno;
+  ::close(directory);
+  if (failed != 0) return std::unexpected(system_error(failed, "syncing", path));
+  return {};
+}
+
+std::size_t count_logs(const std::string& path) {
+  const auto names = list(path);
+  if (!names) return 0;
+  return static_cast<std::size_t>(std::ranges::count_if(
+      *names, [](const std::string& name) { return name.ends_with(".log"); }));
+}
+
+std::uint64_t bytes_in(const std::string& path) {
+  std::uint64_t bytes = 0;
+  std::error_code error;
+  for (fs::directory_iterator at(path, error), end; !error && at != end; at.increment(error)) {
+    std::error_code gone;  // a file may be removed meanwhile
+    const auto size = at->file_size(gone);
+    if (!gone) bytes += size;
+  }
+  return bytes;
+}
+
+Result<StoreDirectory> StoreDirectory::open(const std::string& path, const Options& options,
+                                            const Clock& clock, bool discard) {
+  if (auto made = make_directory(path, options); !made) return pass(made);
+  const std::string name = join(path, lock_name);
+  const int file = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (file < 0) return std::unexpected(system_error(errno, "opening", name));
+  close_in_forked_child(file);
+  StoreDirectory directory(path, file);
+  if (!wait_for_lock(file, name, options.open_timeout_ms, clock)) {
+    return fail(ErrorCode::store_locked,
+                "{} is in use by {}; wait for it to finish, or give it more time "
+                "(Options::open_timeout_ms, now {} ms)",
+                path, read_holder(file), options.open_timeout_ms.count());
+  }
+  if (auto prepared = directory.prepare(options.create_if_missing, discard); !prepared)
+    return pass(prepared);
+  directory.write_holder();
+  return directory;
+}
+
+Result<void> StoreDirectory::check(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT) {
+      return fail(ErrorCode::store_missing, "there is no store at {}; check the path", path);
+    }
+    return std::unexpected(system_error(errno, "opening", path));
+  }
+  if (!S_ISDIR(status.st_mode)) {
+    return std::unexpected(something_else(path, "it is not a directory"));
+  }
+  auto format = read_marker(path);
+  if (!format) return pass(format);
+  if (!*format) {
+    auto names = list(path);
+    if (!names) return pass(names);
+    if (names->empty() || std::ranges::count(*names, lock_name) > 0) {
+      return fail(ErrorCode::store_missing, "there is no store in the directory {} yet", path);
+    }
+    return std::unexpected(something_else(path, "the directory holds something else"));
+  }
+  return check_format(path, **format);
+}
+
+Result<void> StoreDirectory::prepare(bool create, bool discard) {
+  auto format = read_marker(path_);
+  if (!format) return pass(format);
+  fresh_ = discard || !*format;
+  if (!fresh_) return check_format(path_, **format);
+  if (!create) {
+    return fail(ErrorCode::store_missing, "there is no store in the directory {} yet", path_);
+  }
+  auto names = list(path_);
+  if (!names) return pass(names);
+  for (const std::string& name : *names) {
+    const bool ours = name == lock_name || name == marker || is_rocksdb_file(name);
+    if (!ours) return std::unexpected(something_else(path_, "it holds " + name));
+  }
+  // The marker goes first: without it, whatever else is left counts for nothing.
+  if (::unlink(join(path_, marker).c_str()) != 0 && errno != ENOENT) {
+    return std::unexpected(system_error(errno, "removing", join(path_, marker)));
+  }
+  for (const std::string& name : *names) {
+    if (name == lock_name || name == marker) continue;
+    if (::unlink(join(path_, name).c_str()) != 0 && errno != ENOENT) {
+      return std::unexpected(system_error(errno, "removing", join(path_, name)));
+    }
+  }
+  return {};
+}
+
+Result<void> StoreDirectory::mark_created() {
+  const std::string temporary = join(path_, "ONCE.new");
+  const std::string name = join(path_, marker);
+  const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (file < 0) return std::unexpected(system_error(errno, "making", temporary));
+  const std::string text = fmt::format("{}{}\n", magic, store_format);
+  const ssize_t written = ::write(file, text.data(), text.size());
+  int failed = written == static_cast<ssize_t>(text.size()) ? 0 : (written < 0 ? errno : ENOSPC);
+  if (failed == 0 && ::fsync(file) != 0) failed = errno;
+  ::close(file);
+  if (failed == 0 && ::rename(temporary.c_str(), name.c_str()) != 0) failed = errno;
+  if (failed != 0) return std::unexpected(system_error(failed, "writing", name));
+  if (auto synced = sync_directory(path_); !synced) return pass(synced);
+  fresh_ = false;
+  return {};
+}
+
+void StoreDirectory::write_holder() const {
+  const auto pid = static_cast<std::uint32_t>(::getpid());
+  const std::string text = fmt::format("pid {} ({})\n", pid, command_name(pid));
+  // Only for people; a failure here is no reason not to open.
+  if (::ftruncate(lock_, 0) == 0) {
+    [[maybe_unused]] const auto written = ::pwrite(lock_, text.data(), text.size(), 0);
+  }
+}
+
+StoreDirectory::StoreDirectory(StoreDirectory&& other) noexcept
+    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)), fresh_(other.fresh_) {}
+
+void StoreDirectory::unlock() {
+  if (lock_ < 0) return;
+  forget_in_forked_child(lock_);
+  ::close(std::exchange(lock_, -1));
+}
+
+StoreDirectory::~StoreDirectory() {
+  unlock();
+}
+
+}  // namespace once::engine

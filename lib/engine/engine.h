@@ -1,0 +1,145 @@
+// The engine seam: what a place to keep rows must be able to do, and all that it may know.
+//
+// An engine stores rows and does one thing atomically: it shows a transition the record of a key,
+// and makes the change that the transition decides on happen all or not at all, with nothing in
+// between on that key. What records mean is decided above (lib/ledger), so that every engine
+// behaves alike and passes one conformance suite (tests/conformance).
+//
+// Invariants an engine keeps:
+//   1. A change is whole: record, outcome, history, events, checkpoints and data, or nothing.
+//   2. What an update was answered ok for is there after a crash (synced), or after the end of the
+//      process (buffered).
+//   3. Sequences grow in the order in which commits become visible: who has seen one will never
+//      see a smaller one appear.
+//   4. Tokens grow and are never given twice, across reopenings and crashes.
+//   5. A read error is an error, never "not there".
+// All functions are safe to call from many threads at once unless they say otherwise.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "once/checkpoint.h"
+#include "once/error.h"
+#include "once/event.h"
+#include "once/history.h"
+#include "once/key.h"
+#include "once/options.h"
+#include "once/outcome.h"
+#include "once/record.h"
+#include "once/row.h"
+#include "once/store.h"
+
+namespace once::engine {
+
+// What a transition sees.
+struct Current {
+  const std::optional<Record>& record;  // as stored; past retention too
+  Time now{};
+  Token fresh;  // for the transition to grant; lost if it does not
+};
+
+// What a transition decides on. Empty: nothing is written.
+struct Change {
+  std::optional<Record> put{};
+  bool remove = false;                    // record, outcome and checkpoints
+  std::optional<Outcome> outcome{};       // stored under put's token and retention
+  bool drop_outcome = false;              // of the life of the key before
+  std::optional<HistoryEntry> history{};  // the engine numbers it
+  std::vector<Checkpoint> checkpoints{};
+  std::vector<Event> events{};
+  bool apply_data = false;  // write the DataChanges given to update()
+
+  [[nodiscard]] bool empty() const {
+    return !put && !remove && !outcome && !drop_outcome && !history && checkpoints.empty() &&
+           events.empty() && !apply_data;
+  }
+};
+
+// Pure: an engine may call it more than once for one update.
+using Transition = std::function<Change(const Current&)>;
+
+struct Update {
+  Key key;
+  Transition transition;
+};
+
+// What a transaction read and wants to write, for validation in commit order.
+struct DataChanges {
+  std::uint64_t version = 0;  // DataView::version() of the view it read from
+  std::vector<Bytes> read{};
+  std::vector<std::pair<Bytes, Bytes>> ranges{};  // [from, to); empty `to`: to the end
+  std::vector<std::pair<Bytes, std::optional<Bytes>>> writes{};  // nullopt: erase
+};
+
+// The application's rows as of one moment. Used by one thread.
+class DataView {
+ public:
+  DataView() = default;
+  DataView(const DataView&) = delete;
+  DataView& operator=(const DataView&) = delete;
+  virtual ~DataView() = default;
+  [[nodiscard]] virtual std::uint64_t version() const = 0;
+  virtual Result<std::optional<Bytes>> get(ByteView key) = 0;
+  virtual Result<void> scan(ByteView from, ByteView to,
+                            const std::function<bool(ByteView, ByteView)>& visit) = 0;
+};
+
+// Sees a row, or the damage that stands in its place. False stops.
+using RowVisitor = std::function<bool(const Result<Row>&)>;
+
+struct RowRange {
+  Table table = Table::all;  // all: the store's own row, then table by table
+  std::uint64_t after = 0;   // outbox and history: only greater sequences
+  std::optional<Key> key{};  // checkpoints: only of this key
+};
+
+class Engine {
+ public:
+  Engine() = default;
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  virtual ~Engine() = default;
+
+  // The store's time: never runs back, never jumps (see once/clock.h).
+  [[nodiscard]] virtual Time now() const = 0;
+  // When `time` will be, as the clock's since_boot(), for waiting.
+  [[nodiscard]] virtual Duration since_boot_at(Time time) const = 0;
+
+  // Shows `transition` the record of `key` and makes its change happen. With `data` and a change
+  // that applies it: ErrorCode::conflict, and nothing written, if what was read has changed since.
+  virtual Result<void> update(const Key& key, const Transition& transition, Durability durability,
+                              const DataChanges* data = nullptr) = 0;
+  // The same for many keys in one atomic commit. Later updates see what earlier ones decided.
+  virtual Result<void> update_many(std::span<const Update> updates, Durability durability) = 0;
+  // Appends events by themselves; sets their sequences.
+  virtual Result<void> append(std::span<Event> events, Durability durability) = 0;
+
+  // The record and the outcome that belongs to it. Past retention: nullopt.
+  virtual Result<std::optional<Found>> find(const Key& key) = 0;
+  // One history row, nullopt if it is gone.
+  virtual Result<std::optional<HistoryEntry>> history_at(std::uint64_t sequence) = 0;
+  virtual Result<std::unique_ptr<DataView>> view() = 0;
+  // Visits rows as of the call; what is past retention is left out.
+  virtual Result<void> rows(const RowRange& range, const RowVisitor& visit) = 0;
+
+  virtual Result<SweepReport> sweep(const Progress& progress) = 0;
+  // Counts rows and bytes; leaves the counters of Store alone.
+  virtual Result<Stats> stats() = 0;
+  // Reads every byte on disk against its checksum. Returns how many there are.
+  virtual Result<std::uint64_t> verify_bytes() = 0;
+
+  // Takes rows as they are, without meaning; for filling a fresh store. Not to be mixed with
+  // updates. finish_import() makes them durable.
+  virtual Result<void> import_rows(std::span<const Row> rows) = 0;
+  virtual Result<void> finish_import() = 0;
+
+  virtual Result<void> close() = 0;
+};
+
+}  // namespace once::engine

@@ -1,0 +1,42 @@
+// Waiting for something to happen to a key, and waking who waits.
+//
+//   const auto ticket = waiters.ticket(key);      // before looking
+//   if (busy(look(key))) waiters.wait(key, ticket, clock, deadline);
+//
+// Because the ticket is taken before the look, a change between look and wait is not missed. Keys
+// share slots, so a wait may end early; callers look again.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/mutex.h"
+#include "once/clock.h"
+#include "once/key.h"
+
+namespace once::ledger {
+
+// Thread-safe.
+class Waiters {
+ public:
+  [[nodiscard]] std::uint64_t ticket(const Key& key);
+  // Returns when `key` was notified since `ticket`, when `clock` reads `deadline` since boot, or
+  // after close().
+  void wait(const Key& key, std::uint64_t ticket, const Clock& clock, Duration deadline);
+  void notify(const Key& key);
+  // Wakes everyone, for good.
+  void close();
+
+ private:
+  struct Slot {
+    Mutex mutex{};
+    CondVar changed{};
+    std::uint64_t count ONCE_GUARDED_BY(mutex) = 0;
+    bool closed ONCE_GUARDED_BY(mutex) = false;
+  };
+  Slot& slot_of(const Key& key);
+
+  std::array<Slot, 64> slots_;
+};
+
+}  // namespace once::ledger

@@ -1,0 +1,56 @@
+// The store's own facts: rows of the default column family, by name.
+//
+//   name      value
+//   format    u64: once::store_format of the program that made the store
+//   store_id  16 random bytes
+//   opening   u64: how often the store was opened for writing; half of every token
+//   clock     where the store's time stood, 33 bytes:
+//             offset size
+//             0      1    version 1
+//             1      8    time, milliseconds since the epoch, i64
+//             9      16   boot id
+//             25     8    time since that boot, milliseconds, i64, not negative
+//   restored  there in a copy (backup, load) until it is first opened for writing: `opening` then
+//             leaps, so that no token of the store it was copied from comes again. Whether the row
+//             is there is what counts, not its value
+//
+// All numbers little-endian. A u64 row is 8 bytes and nothing else: `format` must be readable by
+// every version there will ever be, the ones that do not know this store included.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "once/bytes.h"
+#include "once/clock.h"
+#include "once/error.h"
+
+namespace once::model {
+
+inline constexpr std::string_view format_row = "format";
+inline constexpr std::string_view store_id_row = "store_id";
+inline constexpr std::string_view opening_row = "opening";
+inline constexpr std::string_view clock_row = "clock";
+inline constexpr std::string_view restored_row = "restored";
+
+// Where the store's time stood, against the machine's time since boot; see docs/architecture.md,
+// "Time".
+struct ClockMark {
+  Time time{};
+  BootId boot{};
+  Duration since_boot{};
+  friend bool operator==(const ClockMark&, const ClockMark&) = default;
+};
+
+inline constexpr std::uint8_t clock_mark_version = 1;
+inline constexpr std::size_t clock_mark_bytes = 33;
+
+[[nodiscard]] Bytes encode_clock_mark(const ClockMark& mark);
+// Errors: damaged, newer_format.
+[[nodiscard]] Result<ClockMark> decode_clock_mark(ByteView value);
+
+[[nodiscard]] Bytes encode_u64(std::uint64_t number);
+// Errors: damaged.
+[[nodiscard]] Result<std::uint64_t> decode_u64(ByteView value);
+
+}  // namespace once::model

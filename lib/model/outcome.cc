@@ -1,0 +1,74 @@
+// Outcomes and the digests by which questions and completions are recognised.
+#include "once/outcome.h"
+
+#include <algorithm>
+
+#include "base/coding.h"
+#include "model/sha256.h"
+#include "once/codec.h"
+#include "once/key.h"
+
+namespace once {
+namespace {
+
+constexpr std::size_t shown_bytes = 40;
+
+Fingerprint first_half(const model::Sha256& digest) {
+  Fingerprint fingerprint;
+  std::copy_n(digest.begin(), fingerprint.digest.size(), fingerprint.digest.begin());
+  return fingerprint;
+}
+
+}  // namespace
+
+Fingerprint Fingerprint::of(ByteView question) {
+  return first_half(model::sha256({question}));
+}
+
+Outcome Outcome::success(std::optional<Bytes> value) {
+  Outcome outcome;
+  outcome.value = std::move(value);
+  return outcome;
+}
+
+Outcome Outcome::failure(std::string code, std::string message) {
+  Outcome outcome;
+  outcome.kind = OutcomeKind::failure;
+  outcome.code = std::move(code);
+  outcome.message = std::move(message);
+  return outcome;
+}
+
+// Digests of outcomes are stored in records, so what is hashed here is a format (docs/formats.md):
+// kind u8, presence of the value u8, omitted_bytes u64, then the lengths u64 of code, message,
+// content type and value (0 when there is none), then these four. All numbers little-endian. The
+// lengths come first and have a fixed size, so that no two outcomes are hashed as the same bytes.
+Fingerprint Outcome::digest() const {
+  const ByteView bytes = value ? ByteView(*value) : ByteView();
+  Bytes head;
+  Writer out(head);
+  out.u8(static_cast<std::uint8_t>(kind));
+  out.u8(value ? 1 : 0);
+  out.u64(omitted_bytes);
+  for (const ByteView part : {ByteView(code), ByteView(message), ByteView(content_type), bytes}) {
+    out.u64(part.size());
+  }
+  return first_half(model::sha256({head, code, message, content_type, bytes}));
+}
+
+Error wrong_type(std::string_view type, const std::optional<Bytes>& stored) {
+  Error error{.code = ErrorCode::wrong_type, .message = "the stored outcome is not a "};
+  error.message += type;
+  if (!stored) {
+    error.message += ": it is null";
+  } else {
+    error.message += ": it is '" + escape(ByteView(*stored).substr(0, shown_bytes)) + "'";
+    if (stored->size() > shown_bytes) {
+      error.message += " and so on, " + std::to_string(stored->size()) + " bytes in all";
+    }
+  }
+  error.message += "; ask for the type that it was stored as";
+  return error;
+}
+
+}  // namespace once

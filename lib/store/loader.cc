@@ -1,0 +1,142 @@
+// Loader: a fresh store, filled beside its place and put there when it is whole.
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <vector>
+
+#include "base/error.h"
+#include "engine/embedded/embedded_engine.h"
+#include "store/transaction_impl.h"
+
+namespace once {
+
+class Loader::Impl {
+ public:
+  Impl(std::string place_of_store, std::string beside_it,
+       std::unique_ptr<engine::EmbeddedEngine> engine_to_fill, Options opened_with)
+      : place(std::move(place_of_store)),
+        beside(std::move(beside_it)),
+        engine(std::move(engine_to_fill)),
+        options(std::move(opened_with)) {}
+
+  ~Impl() {
+    if (!engine) return;
+    (void)engine->close();
+    std::error_code ignored;
+    std::filesystem::remove_all(beside, ignored);
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  Result<void> write_pending() {
+    if (pending.empty()) return {};
+    auto written = engine->import_rows(pending);
+    pending.clear();
+    pending_bytes = 0;
+    return written;
+  }
+
+  const std::string place;
+  const std::string beside;
+  std::unique_ptr<engine::EmbeddedEngine> engine;  // null when finished
+  const Options options;
+  std::vector<Row> pending;
+  std::size_t pending_bytes = 0;
+};
+
+namespace {
+
+constexpr std::size_t rows_at_once = 1000;
+constexpr std::size_t bytes_at_once = std::size_t{1} << 20;
+
+std::size_t bytes_of(const Row& row) {
+  if (const auto* result = std::get_if<ResultRow>(&row)) {
+    return result->outcome.value ? result->outcome.value->size() : 0;
+  }
+  if (const auto* saved = std::get_if<CheckpointRow>(&row)) return saved->checkpoint.data.size();
+  if (const auto* event = std::get_if<Event>(&row)) return event->payload.size();
+  if (const auto* data = std::get_if<DataRow>(&row)) return data->value.size();
+  return 0;
+}
+
+// The same limits as for whoever writes through the store.
+Result<void> check_row(const Row& row, const Options& options) {
+  if (const auto* key = std::get_if<KeyRow>(&row)) return key->key.validate();
+  if (const auto* result = std::get_if<ResultRow>(&row)) return result->key.validate();
+  if (const auto* entry = std::get_if<HistoryEntry>(&row)) return entry->key.validate();
+  if (const auto* event = std::get_if<Event>(&row)) return check_event(*event, options);
+  if (const auto* data = std::get_if<DataRow>(&row)) return check_data_key(data->key);
+  if (const auto* saved = std::get_if<CheckpointRow>(&row)) {
+    if (auto checked = saved->key.validate(); !checked) return checked;
+    return check_checkpoint(saved->checkpoint.name, {}, options);
+  }
+  return {};
+}
+
+}  // namespace
+
+Loader::Loader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Loader::Loader(Loader&&) noexcept = default;
+Loader& Loader::operator=(Loader&&) noexcept = default;
+Loader::~Loader() = default;
+
+Result<Loader> Loader::create(std::string_view where, const Options& options) {
+  std::string place(where);
+  while (place.size() > 1 && place.back() == '/') place.pop_back();
+  if (place.empty() || where == "memory:" || where.find("://") != std::string_view::npos ||
+      where.find('\0') != std::string_view::npos) {
+    return fail(
+        ErrorCode::invalid_argument,
+        "a store is made of rows at a path only; give the path of a fresh store, not \"{}\"",
+        escape(where));
+  }
+  std::error_code error;
+  const bool there = std::filesystem::exists(std::filesystem::symlink_status(place, error));
+  if (there &&
+      !(std::filesystem::is_directory(place, error) && std::filesystem::is_empty(place, error))) {
+    return fail(ErrorCode::invalid_argument,
+                "{} is there already; give a path where nothing is, so that nothing is overwritten",
+                place);
+  }
+  Options fresh = options;
+  fresh.read_only = false;
+  fresh.damaged_log = DamagedLog::refuse;
+  fresh.create_if_missing = true;
+  const std::string beside = place + ".partial";
+  auto engine = engine::EmbeddedEngine::open(beside, {.options = fresh, .discard = true});
+  if (!engine) return pass(engine);
+  return Loader(std::make_unique<Impl>(place, beside, std::move(*engine), fresh));
+}
+
+Result<void> Loader::add(const Row& row) {
+  if (!impl_ || !impl_->engine) {
+    return fail(ErrorCode::closed, "the loader has finished; create another one");
+  }
+  if (auto checked = check_row(row, impl_->options); !checked) return checked;
+  impl_->pending.push_back(row);
+  impl_->pending_bytes += bytes_of(row);
+  if (impl_->pending.size() < rows_at_once && impl_->pending_bytes < bytes_at_once) return {};
+  return impl_->write_pending();
+}
+
+Result<void> Loader::finish() {
+  if (!impl_ || !impl_->engine) {
+    return fail(ErrorCode::closed, "the loader has finished; create another one");
+  }
+  if (auto written = impl_->write_pending(); !written) return written;
+  if (auto finished = impl_->engine->finish_import(); !finished) return finished;
+  if (auto closed = impl_->engine->close(); !closed) return closed;
+  // The lock's file names us as holder; the store has none now. rename(2) replaces an empty
+  // directory.
+  if (::rename(impl_->beside.c_str(), impl_->place.c_str()) != 0) {
+    return std::unexpected(
+        engine::system_error(errno, "putting the store in its place,", impl_->place));
+  }
+  impl_->engine.reset();
+  const std::string parent =
+      std::filesystem::path(impl_->place).lexically_normal().parent_path().string();
+  return engine::sync_directory(parent.empty() ? "." : parent);
+}
+
+}  // namespace once

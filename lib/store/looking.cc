@@ -1,0 +1,178 @@
+// Looking at a store: finding, scanning, history, events, checkpoints, counts; and its upkeep.
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "store/store_impl.h"
+#include "store/transaction_impl.h"
+
+namespace once {
+namespace {
+
+// Visits rows of one type, stopping at the first damage.
+template <class T>
+Result<void> visit_rows(engine::Engine& engine, const engine::RowRange& range,
+                        const std::function<bool(const T&)>& visit) {
+  Result<void> failed;
+  auto visited = engine.rows(range, [&](const Result<Row>& row) {
+    if (!row) {
+      failed = std::unexpected(row.error());
+      return false;
+    }
+    return visit(std::get<T>(*row));
+  });
+  return visited ? failed : visited;
+}
+
+}  // namespace
+
+Result<std::optional<Found>> Store::find(const Key& key) {
+  if (auto checked = impl_->check(key); !checked) return pass(checked);
+  return impl_->engine->find(key);
+}
+
+Result<void> Store::scan(const ScanOptions& options,
+                         const std::function<bool(const Key&, const Record&)>& visit) {
+  if (auto checked = impl_->check(); !checked) return checked;
+  return visit_rows<KeyRow>(*impl_->engine, {.table = Table::keys}, [&](const KeyRow& row) {
+    if (options.status && row.record.status != *options.status) return true;
+    if (!row.key.to_string().starts_with(options.prefix)) return true;
+    return visit(row.key, row.record);
+  });
+}
+
+Result<void> Store::history(const HistoryOptions& options,
+                            const std::function<bool(const HistoryEntry&)>& visit) {
+  if (auto checked = impl_->check(); !checked) return checked;
+  return visit_rows<HistoryEntry>(*impl_->engine, {.table = Table::history, .after = options.after},
+                                  [&](const HistoryEntry& entry) {
+                                    return (options.key && entry.key != *options.key) ||
+                                           visit(entry);
+                                  });
+}
+
+Result<std::optional<Bytes>> Store::data(ByteView key) {
+  if (auto checked = impl_->check(); !checked) return pass(checked);
+  if (auto checked = check_data_key(key); !checked) return pass(checked);
+  auto view = impl_->engine->view();
+  if (!view) return pass(view);
+  return (*view)->get(key);
+}
+
+Result<Stats> Store::stats() {
+  if (auto checked = impl_->check(); !checked) return pass(checked);
+  auto stats = impl_->engine->stats();
+  if (!stats) return stats;
+  stats->executions = impl_->executions;
+  stats->replays = impl_->replays;
+  stats->busy = impl_->busy;
+  stats->mismatches = impl_->mismatches;
+  return stats;
+}
+
+Result<std::uint64_t> Store::publish(Event event, Durability durability) {
+  if (auto checked = impl_->check(); !checked) return pass(checked);
+  if (auto checked = check_event(event, impl_->options); !checked) return pass(checked);
+  event.created_at = impl_->engine->now();
+  event.status = EventStatus::pending;
+  event.retries = 0;
+  event.published_at = event.expires_at = {};
+  if (event.id.empty()) event.id = uuid_v7(event.created_at);
+  if (auto put = impl_->engine->append(std::span(&event, 1), durability); !put) return pass(put);
+  return event.sequence;
+}
+
+Result<void> Store::events(const EventOptions& options,
+                           const std::function<bool(const Event&)>& visit) {
+  if (auto checked = impl_->check(); !checked) return checked;
+  return visit_rows<Event>(
+      *impl_->engine, {.table = Table::outbox, .after = options.after}, [&](const Event& event) {
+        return (options.status && event.status != *options.status) || visit(event);
+      });
+}
+
+Result<void> Store::save_checkpoint(const Reservation& reservation, ByteView name, ByteView data,
+                                    Durability durability) {
+  if (auto checked = check_checkpoint(name, data, impl_->options); !checked) return checked;
+  auto saved = impl_->transition<std::monostate>(
+      reservation.key, durability, [&](const ledger::Moment& moment) {
+        return ledger::save_checkpoint(
+            moment, reservation.token,
+            {.name = std::string(name), .data = Bytes(data), .token = {}});
+      });
+  if (!saved) return pass(saved);
+  return {};
+}
+
+Result<std::vector<Checkpoint>> Store::load_checkpoints(const Key& key) {
+  auto found = find(key);
+  if (!found) return pass(found);
+  std::vector<Checkpoint> checkpoints;
+  if (!*found) return checkpoints;
+  const Token origin = (*found)->record.origin;
+  auto visited = visit_rows<CheckpointRow>(
+      *impl_->engine, {.table = Table::checkpoints, .key = key}, [&](const CheckpointRow& row) {
+        // What an earlier life of the key left is not of this run.
+        if (row.checkpoint.token >= origin) checkpoints.push_back(row.checkpoint);
+        return true;
+      });
+  if (!visited) return pass(visited);
+  std::ranges::sort(checkpoints, {}, &Checkpoint::sequence);
+  return checkpoints;
+}
+
+Result<SweepReport> Store::sweep(const Progress& progress) {
+  if (auto checked = impl_->check(); !checked) return pass(checked);
+  return impl_->engine->sweep(progress);
+}
+
+Result<void> Store::rows(Table table, const std::function<bool(const Row&)>& visit) {
+  if (auto checked = impl_->check(); !checked) return checked;
+  Result<void> failed;
+  Key owner;  // of the checkpoint rows at hand
+  std::optional<Record> record;
+  const auto is_orphan = [&](const CheckpointRow& row) -> Result<bool> {
+    if (row.key != owner) {
+      auto found = impl_->engine->find(row.key);
+      if (!found) return pass(found);
+      owner = row.key;
+      record = *found ? std::optional((*found)->record) : std::nullopt;
+    }
+    return !record || row.checkpoint.token < record->origin;
+  };
+  auto visited = impl_->engine->rows({.table = table}, [&](const Result<Row>& row) {
+    if (!row) {
+      failed = std::unexpected(row.error());
+      return false;
+    }
+    if (const auto* checkpoint = std::get_if<CheckpointRow>(&*row)) {
+      auto orphan = is_orphan(*checkpoint);
+      if (!orphan) {
+        failed = pass(orphan);
+        return false;
+      }
+      if (*orphan) return true;
+    }
+    return visit(*row);
+  });
+  return visited ? failed : visited;
+}
+
+Result<void> Store::backup(std::string_view destination, const Progress& progress) {
+  if (auto checked = impl_->check(); !checked) return checked;
+  auto loader = Loader::create(destination, impl_->options);
+  if (!loader) return pass(loader);
+  Result<void> added;
+  std::uint64_t done = 0;
+  auto visited = rows(Table::all, [&](const Row& row) {
+    added = loader->add(row);
+    if (progress && ++done % 1024 == 0) progress(done, 0, "rows");
+    return added.has_value();
+  });
+  if (!visited) return visited;
+  if (!added) return added;
+  return loader->finish();
+}
+
+}  // namespace once

@@ -1,0 +1,137 @@
+// Opening and closing of stores, and what is common to all of their functions.
+#include "once/store.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "engine/embedded/embedded_engine.h"
+#include "store/store_impl.h"
+
+namespace once {
+
+Store::Impl::Impl(std::unique_ptr<engine::Engine> engine_of_store, Options opened_with)
+    : options(std::move(opened_with)),
+      clock(options.clock ? options.clock : system_clock()),
+      processes(options.processes ? options.processes : system_processes()),
+      self(processes->self()),
+      generation(fork_generation()),
+      engine(std::move(engine_of_store)),
+      heartbeat(clock) {}
+
+Result<void> Store::Impl::check() const {
+  if (generation != fork_generation()) {
+    return once::fail(
+        ErrorCode::forked,
+        "this process was forked from the one that opened the store; open it here anew, "
+        "after the other has closed it");
+  }
+  if (closed) return once::fail(ErrorCode::closed, "the store was closed; open it again");
+  return {};
+}
+
+Result<void> Store::Impl::check(const Key& key) const {
+  if (auto checked = check(); !checked) return checked;
+  return key.validate();
+}
+
+Result<void> Store::Impl::check_outcome(const Outcome& outcome) const {
+  constexpr std::size_t max_short = 255;
+  constexpr std::size_t max_message = std::size_t{64} << 10;
+  const std::size_t size = outcome.value ? outcome.value->size() : 0;
+  if (size > options.max_outcome_bytes) {
+    return once::fail(
+        ErrorCode::limit_exceeded,
+        "the outcome has {} bytes, and {} are allowed (Options::max_outcome_bytes); keep it "
+        "elsewhere and store a reference",
+        size, options.max_outcome_bytes);
+  }
+  const std::pair<const char*, std::pair<std::size_t, std::size_t>> parts[] = {
+      {"code", {outcome.code.size(), max_short}},
+      {"content type", {outcome.content_type.size(), max_short}},
+      {"message", {outcome.message.size(), max_message}}};
+  for (const auto& [name, sizes] : parts) {
+    if (sizes.first > sizes.second) {
+      return once::fail(ErrorCode::limit_exceeded,
+                        "the {} of the outcome has {} bytes, and {} are allowed", name, sizes.first,
+                        sizes.second);
+    }
+  }
+  return {};
+}
+
+ledger::Moment Store::Impl::moment(const Key& key, const engine::Current& current) const {
+  ledger::Moment moment{.key = key,
+                        .record = current.record,
+                        .now = current.now,
+                        .fresh = current.fresh,
+                        .self = self};
+  if (current.record && current.record->status == Status::in_progress) {
+    const Holder& holder = current.record->holder;
+    moment.owner = holder == self ? Liveness::running : processes->liveness(holder);
+  }
+  return moment;
+}
+
+Result<Store> Store::open(std::string_view where, const Options& options) {
+  using engine::EmbeddedEngine;
+  if (where.empty())
+    return once::fail(ErrorCode::invalid_argument, "the path of the store is empty");
+  if (where.find('\0') != std::string_view::npos) {
+    return once::fail(ErrorCode::invalid_argument, "the path of the store has a NUL byte in it");
+  }
+  const std::size_t scheme = where.find("://");
+  if (scheme != std::string_view::npos) {
+    return once::fail(
+        ErrorCode::invalid_argument,
+        "stores of kind {} are not built in; give the path of a directory, or memory:",
+        where.substr(0, scheme));
+  }
+  if (options.damaged_log == DamagedLog::keep_prefix && !options.read_only) {
+    return once::fail(
+        ErrorCode::invalid_argument,
+        "DamagedLog::keep_prefix goes together with Options::read_only only: what it leaves "
+        "out must not be overwritten");
+  }
+  const bool in_memory = where == "memory:";
+  if (in_memory && options.read_only) {
+    return once::fail(ErrorCode::store_missing,
+                      "a store in memory is new whenever it is opened, so that "
+                      "there is nothing to read in it");
+  }
+  (void)fork_generation();  // counts from before the first thread of the store
+  auto engine = in_memory ? EmbeddedEngine::open_memory(options)
+                          : EmbeddedEngine::open(std::string(where), {.options = options});
+  if (!engine) return pass(engine);
+  return Store(std::make_unique<Impl>(std::move(*engine), options));
+}
+
+Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Store::Store(Store&&) noexcept = default;
+
+Store& Store::operator=(Store&& other) noexcept {
+  if (this != &other) {
+    (void)close();
+    impl_ = std::move(other.impl_);
+  }
+  return *this;
+}
+
+Store::~Store() {
+  (void)close();
+}
+
+Result<void> Store::close() {
+  if (!impl_) return {};
+  if (impl_->generation != fork_generation()) {
+    // Threads and locks of the parent are gone or held for ever here: left alone, on purpose.
+    (void)impl_.release();
+    return {};
+  }
+  if (impl_->closed.exchange(true)) return {};
+  impl_->waiters.close();
+  impl_->heartbeat.close();
+  return impl_->engine->close();
+}
+
+}  // namespace once

@@ -1,0 +1,97 @@
+// What a Store is made of: an engine, and what this process adds to it (waiting, heartbeats,
+// counts).
+//
+// Lock order, outermost first: transact gate, in-flight table, then the engine's own.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "base/mutex.h"
+#include "engine/engine.h"
+#include "ledger/heartbeat.h"
+#include "ledger/transitions.h"
+#include "ledger/waiters.h"
+#include "once/store.h"
+
+namespace once {
+
+class Store::Impl {
+ public:
+  Impl(std::unique_ptr<engine::Engine> engine, Options options);
+
+  // ok() unless the store was closed or this process is a fork of the one that opened it.
+  [[nodiscard]] Result<void> check() const;
+  [[nodiscard]] Result<void> check(const Key& key) const;
+  [[nodiscard]] Result<void> check_outcome(const Outcome& outcome) const;
+
+  // Runs a transition of the ledger on the record of `key` and returns its answer.
+  template <class T>
+  Result<T> transition(const Key& key, Durability durability,
+                       const std::function<ledger::Decision<T>(const ledger::Moment&)>& decide,
+                       const engine::DataChanges* data = nullptr);
+  [[nodiscard]] ledger::Moment moment(const Key& key, const engine::Current& current) const;
+
+  // One try, without waiting.
+  Result<ReserveAnswer> try_reserve(const Key& key, const ReserveOptions& request);
+  // A finished record as an answer, if there is one and it may answer the question.
+  Result<std::optional<Replay>> try_replay(const Key& key, const ReserveOptions& request);
+  void count(const Result<ReserveAnswer>& answer);
+  // Waits for something to happen to `key`. False when `deadline` (since boot) has passed.
+  [[nodiscard]] bool wait_for(const Key& key, std::uint64_t ticket, Duration deadline);
+
+  // In-process transactions on one key come one after the other.
+  [[nodiscard]] bool enter(const Key& key);
+  void leave(const Key& key);
+
+  const Options options;
+  const std::shared_ptr<const Clock> clock;
+  const std::shared_ptr<const Processes> processes;
+  const Holder self;
+  const std::uint32_t generation;
+  std::atomic<bool> closed = false;
+
+  std::atomic<std::uint64_t> executions = 0;
+  std::atomic<std::uint64_t> replays = 0;
+  std::atomic<std::uint64_t> busy = 0;
+  std::atomic<std::uint64_t> mismatches = 0;
+
+  // Held shared while a transaction commits; a transaction that met too many conflicts runs with it
+  // held alone.
+  SharedMutex transact_gate;
+  ledger::Waiters waiters;
+
+  // Destroyed in this order's reverse: beats renew through the engine.
+  std::unique_ptr<engine::Engine> engine;
+  ledger::Heartbeat heartbeat;
+
+ private:
+  Mutex in_flight_mutex_;
+  std::set<Key> in_flight_ ONCE_GUARDED_BY(in_flight_mutex_);
+};
+
+template <class T>
+Result<T> Store::Impl::transition(
+    const Key& key, Durability durability,
+    const std::function<ledger::Decision<T>(const ledger::Moment&)>& decide,
+    const engine::DataChanges* data) {
+  if (auto checked = check(key); !checked) return std::unexpected(std::move(checked.error()));
+  std::optional<Result<T>> answer;
+  bool changed = false;
+  const auto updated = engine->update(
+      key,
+      [&](const engine::Current& current) {
+        auto decision = decide(moment(key, current));
+        answer = std::move(decision.answer);
+        changed = !decision.change.empty();
+        return std::move(decision.change);
+      },
+      durability, data);
+  if (!updated) return std::unexpected(updated.error());
+  if (changed) waiters.notify(key);
+  return std::move(*answer);
+}
+
+}  // namespace once

@@ -1,0 +1,226 @@
+// transact(): the work's own writes and its outcome in one commit.
+#include <algorithm>
+#include <shared_mutex>
+#include <utility>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "store/store_impl.h"
+#include "store/transaction_impl.h"
+
+namespace once {
+namespace {
+
+// After so many conflicts a transaction runs alone.
+constexpr int conflicts_before_alone = 8;
+
+thread_local bool in_transact = false;
+
+class InTransact {
+ public:
+  InTransact() { in_transact = true; }
+  InTransact(const InTransact&) = delete;
+  InTransact& operator=(const InTransact&) = delete;
+  ~InTransact() { in_transact = false; }
+};
+
+// Holds the gate shared while committing, or alone for all of one attempt.
+class ONCE_SCOPED_CAPABILITY AloneLock {
+ public:
+  AloneLock(SharedMutex& gate, bool alone) ONCE_NO_ANALYSIS : gate_(gate), alone_(alone) {
+    if (alone_) gate_.lock();
+  }
+  AloneLock(const AloneLock&) = delete;
+  AloneLock& operator=(const AloneLock&) = delete;
+  ~AloneLock() ONCE_NO_ANALYSIS {
+    if (alone_) gate_.unlock();
+  }
+  template <class Commit>
+  auto commit(Commit&& call) ONCE_NO_ANALYSIS {
+    if (alone_) return call();
+    std::shared_lock lock(gate_);
+    return call();
+  }
+
+ private:
+  SharedMutex& gate_;
+  const bool alone_;
+};
+
+}  // namespace
+
+bool Store::Impl::enter(const Key& key) {
+  MutexLock lock(in_flight_mutex_);
+  return in_flight_.insert(key).second;
+}
+
+void Store::Impl::leave(const Key& key) {
+  {
+    MutexLock lock(in_flight_mutex_);
+    in_flight_.erase(key);
+  }
+  waiters.notify(key);
+}
+
+namespace {
+
+// One try of a transaction whose turn it is.
+class Attempt {
+ public:
+  Attempt(Store::Impl& store, const Key& key, const TransactOptions& options)
+      : store_(store),
+        key_(key),
+        options_(options),
+        reserve_{.retention = options.retention, .fingerprint = options.fingerprint} {}
+
+  // Whether the ledger would let it run now: a replay, nothing (go on), or an error.
+  Result<std::optional<Replay>> look();
+  // Runs `work` and commits. conflict: try again. A provenance that is a replay: look() again.
+  Result<Provenance> run(const std::function<Result<Outcome>(Transaction&)>& work, Outcome& outcome,
+                         bool alone);
+
+ private:
+  Result<Outcome> outcome_of(Result<Outcome> worked) const;
+  Result<Provenance> commit(Transaction::Impl& transaction, const Outcome& outcome);
+
+  Store::Impl& store_;
+  const Key& key_;
+  const TransactOptions& options_;
+  const ReserveOptions reserve_;
+};
+
+Result<std::optional<Replay>> Attempt::look() {
+  auto replay = store_.try_replay(key_, reserve_);
+  if (!replay || *replay) return replay;
+  auto decided = store_.transition<ledger::ReserveDecision>(
+      key_, options_.durability, [&](const ledger::Moment& moment) {
+        auto decision = ledger::reserve(moment, reserve_);
+        // Not granted on disk: a crash leaves nothing behind, so there is nothing to guard.
+        if (decision.answer) decision.change = {};
+        return decision;
+      });
+  if (!decided) return pass(decided);
+  return std::nullopt;
+}
+
+Result<Provenance> Attempt::run(const std::function<Result<Outcome>(Transaction&)>& work,
+                                Outcome& outcome, bool alone) {
+  AloneLock lock(store_.transact_gate, alone);
+  auto view = store_.engine->view();
+  if (!view) return pass(view);
+  Transaction::Impl impl(std::move(*view), store_.options);
+  Transaction transaction(impl);
+  Result<Outcome> worked;
+  {
+    const InTransact mark;
+    worked = work(transaction);
+  }
+  auto kept = outcome_of(std::move(worked));
+  if (!kept) return pass(kept);
+  outcome = std::move(*kept);
+  return lock.commit([&] { return commit(impl, outcome); });
+}
+
+// A definite failure is an outcome too; every other error leaves nothing.
+Result<Outcome> Attempt::outcome_of(Result<Outcome> worked) const {
+  if (!worked) {
+    if (worked.error().code != ErrorCode::work_failed) return worked;
+    worked = Outcome::failure(worked.error().failure_code, worked.error().message);
+  }
+  if (auto checked = store_.check_outcome(*worked); !checked) return pass(checked);
+  return worked;
+}
+
+Result<Provenance> Attempt::commit(Transaction::Impl& transaction, const Outcome& outcome) {
+  const bool success = outcome.kind == OutcomeKind::success;
+  const engine::DataChanges changes = transaction.changes(success);
+  const Duration retention = success ? options_.retention : options_.failure_retention;
+  return store_.transition<Provenance>(
+      key_, options_.durability,
+      [&](const ledger::Moment& moment) {
+        auto decision = ledger::transact(moment, reserve_, outcome, retention);
+        if (!decision.change.apply_data || !success) return decision;
+        decision.change.events = transaction.events();
+        for (Event& event : decision.change.events) {
+          if (event.id.empty()) event.id = uuid_v7(moment.now);
+          event.created_at = moment.now;
+        }
+        decision.change.checkpoints = transaction.checkpoints();
+        for (Checkpoint& checkpoint : decision.change.checkpoints) {
+          checkpoint.token = decision.change.put->token;
+          checkpoint.created_at = moment.now;
+        }
+        return decision;
+      },
+      &changes);
+}
+
+// Lets go of the key however the transaction ends.
+class Turn {
+ public:
+  Turn(Store::Impl& store, const Key& key) : store_(store), key_(key) {}
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() { store_.leave(key_); }
+
+ private:
+  Store::Impl& store_;
+  const Key& key_;
+};
+
+Error busy_here(const Key& key) {
+  return {.code = ErrorCode::busy,
+          .message = fmt::format("a transaction on key {} is under way in this process and did not "
+                                 "finish in time; ask again later, or wait longer",
+                                 key.to_string())};
+}
+
+}  // namespace
+
+Result<Store::Answer> Store::transact_outcome(const Key& key, const TransactWork& work,
+                                              const TransactOptions& options) {
+  if (auto checked = impl_->check(key); !checked) return pass(checked);
+  if (in_transact) {
+    return once::fail(ErrorCode::invalid_argument,
+                      "transact() within the work of a transact(); put both into one");
+  }
+  const Duration deadline =
+      impl_->clock->since_boot() +
+      std::clamp<Duration>(options.wait, Duration(0), std::chrono::years(100));
+  Attempt attempt(*impl_, key, options);
+  int conflicts = 0;
+  while (true) {
+    const std::uint64_t ticket = impl_->waiters.ticket(key);
+    auto seen = attempt.look();
+    if (seen && !*seen && !impl_->enter(key)) seen = std::unexpected(busy_here(key));
+    if (!seen && seen.error().code == ErrorCode::busy && impl_->wait_for(key, ticket, deadline)) {
+      continue;
+    }
+    if (seen && !*seen) {
+      const Turn turn(*impl_, key);
+      // Again, now that nobody else in this process is at it: who was may have finished.
+      seen = attempt.look();
+      if (seen && !*seen) {
+        Outcome outcome;
+        auto done = attempt.run(work, outcome, conflicts >= conflicts_before_alone);
+        if (done && !done->replayed) {
+          ++impl_->executions;
+          return Answer{.outcome = std::move(outcome), .provenance = *done};
+        }
+        if (!done && done.error().code == ErrorCode::conflict) ++conflicts;
+        if (done || done.error().code == ErrorCode::conflict) continue;
+        seen = pass(done);
+      }
+      if (!seen && seen.error().code == ErrorCode::busy) continue;
+    }
+    if (!seen) {
+      if (seen.error().code == ErrorCode::busy) ++impl_->busy;
+      if (seen.error().code == ErrorCode::mismatch) ++impl_->mismatches;
+      return pass(seen);
+    }
+    ++impl_->replays;
+    return Answer{.outcome = std::move((*seen)->outcome), .provenance = (*seen)->provenance};
+  }
+}
+
+}  // namespace once

@@ -1,0 +1,64 @@
+"""Sums up a test run in one last line, `N passed, N failed`: summary.py testlog.json
+
+`meson test` counts executables; this counts the test cases in them, as doctest and unittest report
+them. An executable that reports none counts as one case, and one that crashed, hung or failed
+without owning up to a failed case counts as at least one failed. Exit status 0 only if nothing
+failed and something passed.
+"""
+
+import json
+import re
+import sys
+
+DOCTEST = re.compile(
+    r"^\[doctest\] test cases: +(\d+) \| +(\d+) passed \| +(\d+) failed \| +(\d+) skipped", re.M)
+UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n+(?:OK|FAILED|NO TESTS RAN)(?: \((.*)\))?$", re.M)
+
+
+def cases(output):
+    """(passed, failed, skipped) as the executable itself says, or None when it says nothing."""
+    if reports := DOCTEST.findall(output):
+        return tuple(int(number) for number in reports[-1][1:])
+    if reports := UNITTEST.findall(output):
+        ran, details = reports[-1]
+        count = {name: int(number) for name, number in re.findall(r"([\w ]+)=(\d+)", details)}
+        count = {name.strip(): number for name, number in count.items()}
+        failed = sum(count.get(name, 0) for name in ("failures", "errors", "unexpected successes"))
+        skipped = count.get("skipped", 0)
+        return max(0, int(ran) - failed - skipped), failed, skipped
+    return None
+
+
+def count(test):
+    """(passed, failed, skipped) of one line of meson's testlog.json."""
+    result = test["result"]
+    own = cases((test.get("stdout") or "") + "\n" + (test.get("stderr") or ""))
+    if result in ("OK", "EXPECTEDFAIL"):
+        return own or (1, 0, 0)
+    if result == "SKIP":
+        return own or (0, 0, 1)
+    passed, failed, skipped = own or (0, 0, 0)
+    return passed, max(1, failed), skipped
+
+
+def summarize(lines):
+    """The last line, and whether all is well."""
+    tests = [json.loads(line) for line in lines if line.strip()]
+    counts = [count(test) for test in tests]
+    for test, (_, failed, _) in zip(tests, counts):
+        if failed:
+            print(f"failed: {test['name']} ({test['result']}), {failed} case(s)")
+    passed, failed, skipped = (sum(column) for column in zip(*counts)) if counts else (0, 0, 0)
+    text = f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
+    return text, failed == 0 and passed > 0
+
+
+if __name__ == "__main__":
+    try:
+        with open(sys.argv[1], encoding="utf-8") as log:
+            line, well = summarize(log)
+    except OSError as error:
+        print(f"no test ran: {error}")
+        line, well = "0 passed, 1 failed", False
+    print(line)
+    sys.exit(0 if well else 1)

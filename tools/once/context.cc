@@ -1,0 +1,102 @@
+#include "context.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+#include "text.h"
+
+namespace once::tool {
+namespace {
+
+constexpr std::size_t max_input_bytes = std::size_t{1} << 30;
+
+}  // namespace
+
+int exit_code(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::invalid_argument:
+    case ErrorCode::limit_exceeded: return exit_usage;
+    case ErrorCode::mismatch: return exit_mismatch;
+    case ErrorCode::busy: return exit_busy;
+    case ErrorCode::in_doubt: return exit_in_doubt;
+    case ErrorCode::not_found:
+    case ErrorCode::outcome_omitted: return exit_none;
+    default: return exit_store;
+  }
+}
+
+void say(std::string_view message) {
+  const std::string text = fmt::format("once: {}\n", printable(message, true));
+  std::string_view left = text;
+  while (!left.empty()) {
+    const ssize_t wrote = ::write(STDERR_FILENO, left.data(), left.size());
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return;  // there is nowhere left to say it; the exit code tells
+    left.remove_prefix(static_cast<std::size_t>(wrote));
+  }
+}
+
+CLI::App* add_command(CLI::App& app, Context& context, std::string name, std::string description,
+                      std::string example) {
+  CLI::App* command = app.add_subcommand(std::move(name), std::move(description));
+  command->add_flag("--json", context.json, "Print JSON");
+  command->footer("Example:\n  " + example);
+  return command;
+}
+
+void add_store_argument(CLI::App& command, std::string& store) {
+  command.add_option("STORE", store, "Path of the store")->required()->type_name("");
+}
+
+void add_key_argument(CLI::App& command, std::string& key) {
+  command.add_option("KEY", key, "tenant/operation/id, or just id; %XX stands for any byte")
+      ->required()
+      ->type_name("");
+}
+
+Result<Store> open_to_read(const std::string& where, DamagedLog damaged_log) {
+  Options options;
+  options.read_only = true;
+  options.create_if_missing = false;
+  options.damaged_log = damaged_log;
+  return Store::open(where, options);
+}
+
+Result<Store> open_to_write(const std::string& where) {
+  Options options;
+  options.create_if_missing = false;
+  return Store::open(where, options);
+}
+
+Result<Bytes> read_input(const std::string& file) {
+  const bool is_stdin = file == "-";
+  const int descriptor = is_stdin ? STDIN_FILENO : ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    return fail(ErrorCode::invalid_argument, "cannot open '{}': {}", file, std::strerror(errno));
+  }
+  Bytes content;
+  char buffer[65536];
+  ssize_t got = 0;
+  while ((got = ::read(descriptor, buffer, sizeof buffer)) != 0) {
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) break;
+    if (content.size() > max_input_bytes) {
+      if (!is_stdin) ::close(descriptor);
+      return fail(ErrorCode::limit_exceeded, "'{}' is longer than 1 GiB", file);
+    }
+    content.append(buffer, static_cast<std::size_t>(got));
+  }
+  const int error = errno;
+  if (!is_stdin) ::close(descriptor);
+  if (got < 0) {
+    return fail(ErrorCode::io, "cannot read '{}': {}", file, std::strerror(error));
+  }
+  return content;
+}
+
+}  // namespace once::tool

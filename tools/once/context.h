@@ -1,0 +1,70 @@
+// What all subcommands of the tool share: the global flags, the exit code, and how they open stores
+// and tell about errors.
+//
+//   void add_get(CLI::App& app, Context& context) {
+//     auto* command = add_command(app, context, "get", "Print ...", "once get payments.once a");
+//     command->callback([&context] { context.exit_code = ...; });
+//   }
+//
+// Exit codes: 0 done; 1 there is none, or verify found problems; 64 the command line or the input is
+// at fault; 65 the key was used for another question; 70 in doubt; 74 the store, or writing the
+// output, failed; 75 busy.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "once/error.h"
+#include "once/store.h"
+
+namespace once::tool {
+
+inline constexpr int exit_ok = 0;
+inline constexpr int exit_none = 1;
+inline constexpr int exit_usage = 64;
+inline constexpr int exit_mismatch = 65;
+inline constexpr int exit_in_doubt = 70;
+inline constexpr int exit_store = 74;
+inline constexpr int exit_busy = 75;
+
+// The exit code that stands for `error`.
+[[nodiscard]] int exit_code(const Error& error);
+
+// Writes `once: <message>` to stderr. Control characters are shown, not sent to the terminal.
+void say(std::string_view message);
+
+struct Context {
+  bool json = false;  // --json, before or after the subcommand
+  int exit_code = exit_ok;
+
+  // say()s what went wrong and sets the exit code.
+  void fail(const Error& error) { fail(tool::exit_code(error), error.message); }
+  void fail(int code, std::string_view message) {
+    say(message);
+    exit_code = code;
+  }
+};
+
+// A subcommand with --json and, at the end of its --help, `example`.
+CLI::App* add_command(CLI::App& app, Context& context, std::string name, std::string description,
+                      std::string example);
+
+// The STORE that every subcommand but `key` begins with.
+void add_store_argument(CLI::App& command, std::string& store);
+
+// The KEY, in its written form.
+void add_key_argument(CLI::App& command, std::string& key);
+
+// For looking: takes no lock, changes nothing, works while an application holds the store.
+[[nodiscard]] Result<Store> open_to_read(const std::string& where,
+                                         DamagedLog damaged_log = DamagedLog::refuse);
+// For changing what is there: a mistyped path must not make a store.
+[[nodiscard]] Result<Store> open_to_write(const std::string& where);
+
+// Everything in `file`; "-" stands for stdin. Errors: invalid_argument (cannot be opened),
+// limit_exceeded (over 1 GiB), io.
+[[nodiscard]] Result<Bytes> read_input(const std::string& file);
+
+}  // namespace once::tool

@@ -1,0 +1,18 @@
+// Durations as people write them on a command line: "250ms", "30s", "5m", "24h", "7d", "forever".
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "once/clock.h"
+#include "once/error.h"
+
+namespace once::tool {
+
+// Errors: invalid_argument, naming the text and the units there are.
+[[nodiscard]] Result<Duration> parse_duration(std::string_view text);
+
+// The largest unit that fits, rounded down: "812ms", "41s", "3h", "12d", "forever".
+[[nodiscard]] std::string short_duration(Duration duration);
+
+}  // namespace once::tool

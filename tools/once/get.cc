@@ -1,0 +1,112 @@
+// once get: what a key was answered with.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "commands.h"
+#include "json.h"
+#include "output.h"
+#include "run_output.h"
+#include "text.h"
+
+namespace once::tool {
+namespace {
+
+struct Arguments {
+  std::string store;
+  std::string key;
+};
+
+// What to do about a record that has no outcome to print.
+std::string why_nothing(const Key& key, const Record& record) {
+  const std::string name = key.to_string();
+  switch (record.status) {
+    case Status::in_progress:
+      return fmt::format("{} is in progress ({}, attempt {}); ask again later", name,
+                         to_string(record.holder), record.attempt);
+    case Status::in_doubt:
+      return fmt::format("{} is in doubt: {} may have carried it out before it died; find out, "
+                         "then decide with `once resolve`",
+                         name, to_string(record.holder));
+    case Status::released:
+      return fmt::format("{} was released after attempt {} and has no outcome; the next to ask "
+                         "carries it out",
+                         name, record.attempt);
+    case Status::completed:
+    case Status::failed: break;
+  }
+  return fmt::format("{} is {}, but its outcome is missing; see `once verify`", name,
+                     to_string(record.status));
+}
+
+void print_outcome(const Key& key, const Outcome& outcome, Output& out, Context& context) {
+  if (outcome.omitted_bytes != 0) {
+    context.fail(exit_none, fmt::format("{} was done, but its outcome of {} bytes was too large to "
+                                        "keep; it will not be done again",
+                                        key.to_string(), outcome.omitted_bytes));
+    return;
+  }
+  if (outcome.value && outcome.content_type == run_content_type) {
+    const auto run = decode_run_output(*outcome.value);
+    if (!run) return context.fail(run.error());
+    out.write(run->out);
+  } else if (outcome.value) {
+    out.write(*outcome.value);
+  }
+  if (outcome.kind != OutcomeKind::success) {
+    say(fmt::format("{} is kept as a {}{}{}{}{}", key.to_string(), to_string(outcome.kind),
+                    outcome.code.empty() ? "" : ", code ", outcome.code,
+                    outcome.message.empty() ? "" : ": ", outcome.message));
+  }
+}
+
+Json found_json(const Key& key, const Found& found) {
+  Json json = to_json(key, found.record);
+  // The record's own "outcome" is a digest; here the outcome itself stands in its place.
+  json["outcome"] = found.outcome ? to_json(*found.outcome) : Json(nullptr);
+  if (!found.outcome || !found.outcome->value ||
+      found.outcome->content_type != run_content_type) {
+    return json;
+  }
+  if (const auto run = decode_run_output(*found.outcome->value)) {
+    json["run"] = {{"exit_code", run->exit_code},
+                   {"out", bytes_json(run->out)},
+                   {"err", bytes_json(run->err)}};
+  }
+  return json;
+}
+
+void get(const Arguments& arguments, Context& context) {
+  const auto key = Key::parse(arguments.key);
+  if (!key) return context.fail(key.error());
+  auto store = open_to_read(arguments.store);
+  if (!store) return context.fail(store.error());
+  const auto found = store->find(*key);
+  if (!found) return context.fail(found.error());
+  Output out;
+  if (!*found) {
+    if (context.json) out.line("null");
+    context.fail(exit_none, fmt::format("there is no {} in '{}', or its retention is over",
+                                        key->to_string(), arguments.store));
+  } else if (context.json) {
+    out.line(to_line(found_json(*key, **found)));
+  } else if ((*found)->outcome) {
+    print_outcome(*key, *(*found)->outcome, out, context);
+  } else {
+    context.fail(exit_none, why_nothing(*key, (*found)->record));
+  }
+  out.finish(context);
+}
+
+}  // namespace
+
+void add_get(CLI::App& app, Context& context) {
+  auto arguments = std::make_shared<Arguments>();
+  auto* command = add_command(app, context, "get", "Print the outcome kept for a key",
+                              "once get payments.once acme/charge/order-42");
+  add_store_argument(*command, arguments->store);
+  add_key_argument(*command, arguments->key);
+  command->callback([arguments, &context] { get(*arguments, context); });
+}
+
+}  // namespace once::tool

@@ -1,0 +1,180 @@
+// once load: makes a store out of what dump printed. All of it or nothing: the store appears when
+// its last row is in.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "commands.h"
+#include "interrupts.h"
+#include "json.h"
+#include "output.h"
+#include "progress.h"
+
+namespace once::tool {
+namespace {
+
+struct Arguments {
+  std::string store;
+  std::string from = "-";
+};
+
+// A row holds 1 GiB at most; a longer line is not one, and must not fill the memory.
+constexpr std::size_t max_line_bytes = std::size_t{3} << 29;
+
+// Lines of a file, read in blocks.
+class Lines {
+ public:
+  static Result<Lines> open(const std::string& from) {
+    const bool is_stdin = from == "-";
+    const int file = is_stdin ? STDIN_FILENO : ::open(from.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+      return fail(ErrorCode::invalid_argument, "cannot open '{}': {}", from, std::strerror(errno));
+    }
+    if (is_stdin && ::isatty(file) == 1) say("reading rows from the terminal; Ctrl-D ends them");
+    return Lines(file, !is_stdin);
+  }
+  Lines(Lines&& other) noexcept
+      : file_(std::exchange(other.file_, -1)), owned_(other.owned_), size_(other.size_) {}
+  Lines& operator=(Lines&&) = delete;
+  ~Lines() {
+    if (owned_ && file_ >= 0) ::close(file_);
+  }
+
+  // The next line without its newline, valid until the next call; nullopt at the end.
+  Result<std::optional<std::string_view>> next() {
+    for (;;) {
+      const std::size_t newline = buffer_.find('\n', searched_);
+      if (newline != std::string::npos || (ended_ && start_ < buffer_.size())) {
+        const std::size_t end = std::min(newline, buffer_.size());
+        const auto line = std::string_view(buffer_).substr(start_, end - start_);
+        start_ = searched_ = std::min(end + 1, buffer_.size());
+        return line;
+      }
+      if (ended_) return std::nullopt;
+      buffer_.erase(0, start_);
+      start_ = 0;
+      searched_ = buffer_.size();
+      if (buffer_.size() > max_line_bytes) {
+        return fail(ErrorCode::limit_exceeded, "longer than any row can be");
+      }
+      if (auto got = fill(); !got) return pass(got);
+    }
+  }
+
+  [[nodiscard]] std::uint64_t bytes_read() const { return read_; }
+  // 0 when it cannot be known, as for a pipe.
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+
+ private:
+  Lines(int file, bool owned) : file_(file), owned_(owned) {
+    struct stat status {};
+    if (::fstat(file, &status) == 0 && S_ISREG(status.st_mode)) {
+      size_ = static_cast<std::uint64_t>(status.st_size);
+    }
+  }
+
+  Result<void> fill() {
+    const std::size_t block = std::max<std::size_t>(std::size_t{256} << 10, buffer_.size());
+    const std::size_t before = buffer_.size();
+    buffer_.resize(before + block);
+    ssize_t got = 0;
+    do {
+      got = ::read(file_, buffer_.data() + before, block);
+    } while (got < 0 && errno == EINTR && Interrupts::caught() == 0);
+    buffer_.resize(before + (got > 0 ? static_cast<std::size_t>(got) : 0));
+    if (Interrupts::caught() != 0) return fail(ErrorCode::io, "interrupted");
+    if (got < 0) return fail(ErrorCode::io, "cannot be read: {}", std::strerror(errno));
+    ended_ = got == 0;
+    read_ += static_cast<std::uint64_t>(got);
+    return {};
+  }
+
+  int file_;
+  bool owned_;
+  std::uint64_t size_ = 0;
+  std::uint64_t read_ = 0;
+  std::string buffer_;
+  std::size_t start_ = 0;     // of the line that comes next
+  std::size_t searched_ = 0;  // up to here there is no newline after start_
+  bool ended_ = false;
+};
+
+// Adds every line to `loader`. What is wrong with a line is told with its number.
+Result<std::uint64_t> add_all(Lines& lines, Loader& loader) {
+  ProgressBar bar("loading");
+  for (std::uint64_t number = 1;; ++number) {
+    const auto in_line = [&](Error error) {
+      error.message = fmt::format("line {}: {}; nothing was loaded", number, error.message);
+      return std::unexpected(std::move(error));
+    };
+    auto line = lines.next();
+    if (!line) return in_line(line.error());
+    if (!*line) return number - 1;
+    auto row = parse_row(**line);
+    if (!row) return in_line(row.error());
+    if (auto added = loader.add(*row); !added) return in_line(added.error());
+    if (Interrupts::caught() != 0) return in_line({.code = ErrorCode::io, .message = "interrupted"});
+    bar.tell(lines.size() != 0 ? lines.bytes_read() : number, lines.size(),
+             lines.size() != 0 ? "bytes" : "rows");
+  }
+}
+
+Result<std::uint64_t> load_rows(const Arguments& arguments) {
+  auto lines = Lines::open(arguments.from);
+  if (!lines) return pass(lines);
+  Options options;
+  // Whatever an application was allowed to keep must come back.
+  options.max_outcome_bytes = std::numeric_limits<std::uint32_t>::max();
+  options.max_event_bytes = std::numeric_limits<std::uint32_t>::max();
+  auto loader = Loader::create(arguments.store, options);
+  if (!loader) return pass(loader);
+  auto count = add_all(*lines, *loader);
+  if (!count) return count;
+  if (auto finished = loader->finish(); !finished) return pass(finished);
+  return count;
+}
+
+void load(const Arguments& arguments, Context& context) {
+  // Ctrl-C leaves nothing behind either.
+  Result<std::uint64_t> count = 0;
+  {
+    const Interrupts interrupts;
+    count = load_rows(arguments);
+  }
+  if (!count && Interrupts::caught() != 0) {
+    say("interrupted; nothing was loaded");
+    Interrupts::die();
+  }
+  if (!count) return context.fail(count.error());
+  Output out;
+  if (context.json) {
+    out.line(to_line({{"store", text_json(arguments.store)}, {"rows", *count}}));
+  } else {
+    out.line(fmt::format("loaded {} into {}", counted(*count, "row"), arguments.store));
+  }
+  out.finish(context);
+}
+
+}  // namespace
+
+void add_load(CLI::App& app, Context& context) {
+  auto arguments = std::make_shared<Arguments>();
+  auto* command = add_command(app, context, "load",
+                              "Make a store out of what dump --format jsonl printed",
+                              "once dump payments.once | once load copy.once");
+  add_store_argument(*command, arguments->store);
+  command->add_option("--from", arguments->from, "Read this file instead of stdin")
+      ->type_name("FILE");
+  command->callback([arguments, &context] { load(*arguments, context); });
+}
+
+}  // namespace once::tool

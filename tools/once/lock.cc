@@ -1,0 +1,206 @@
+// once lock: runs a command while holding a named lease with a fencing token.
+//
+// The same as `once run` in how the command is guarded (supervise/guardian.h), but nothing is kept:
+// the command has our own stdin, stdout and stderr, and the lock is given back however it ends.
+#include "lock.h"
+
+#include <fmt/format.h>
+
+#include <CLI/App.hpp>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <variant>
+
+#include "base/error.h"
+#include "commands.h"
+#include "duration.h"
+#include "once/key.h"
+#include "supervise/acquire.h"
+#include "supervise/command_line.h"
+#include "supervise/follow.h"
+#include "supervise/lease_keeper.h"
+#include "supervise/patient_store.h"
+#include "supervise/signals.h"
+#include "supervise/supervisor.h"
+
+namespace once::tool {
+namespace {
+
+using namespace supervise;
+
+class Lock {
+ public:
+  Lock(const LockJob& job, Context& context)
+      : job_(job), context_(context), key_("", lock_operation, job.name) {}
+  void run();
+
+ private:
+  void hold(const Signals& signals, Supervisor& supervisor, const Reservation& reservation);
+  void tell(const Ending& ending);
+  void give_back(const Reservation& reservation);
+  void lost();
+  void report(const Reservation& reservation) const;
+
+  const LockJob& job_;
+  Context& context_;
+  const Key key_;
+  bool lost_ = false;
+};
+
+void Lock::run() {
+  auto signals = Signals::take();
+  if (!signals) return context_.fail(signals.error());
+  auto supervisor = Supervisor::start(job_.command, key_.to_string(), *signals, Streams::inherited);
+  if (!supervisor) return context_.fail(supervisor.error());
+  const ReserveOptions options{.lease = job_.lease,
+                               .on_abandon = OnAbandon::rerun,
+                               .wait = job_.wait,
+                               .holder = supervisor->holder()};
+  const auto acquired = acquire(job_.where, key_, options, *signals);
+  if (!acquired) return context_.fail(acquired.error());
+  if (const auto* interrupted = std::get_if<Interrupted>(&*acquired)) {
+    context_.exit_code = 128 + interrupted->signal;
+    return;
+  }
+  if (std::holds_alternative<Replay>(*acquired)) {
+    return context_.fail(
+        exit_store, fmt::format("the key of lock '{}' has an outcome, given by hand; remove it "
+                                "with: once rm {} {}",
+                                job_.name, job_.where, key_.to_string()));
+  }
+  hold(*signals, *supervisor, std::get<Reservation>(*acquired));
+}
+
+void Lock::hold(const Signals& signals, Supervisor& supervisor, const Reservation& reservation) {
+  LeaseKeeper keeper(job_.where, reservation);
+  supervisor.go(reservation.token.value, reservation.attempt);
+  const Ending ending = follow(supervisor, signals, {}, keeper.lost());
+  keeper.stop();
+  tell(ending);
+  if (!lost_) give_back(reservation);
+  supervisor.finish();
+  report(reservation);
+}
+
+void Lock::tell(const Ending& ending) {
+  switch (ending.kind) {
+    case Ending::Kind::not_started:
+      return context_.fail(
+          shell_code_not_started(ending.value),
+          fmt::format("cannot run '{}': {}", job_.command.front(), std::strerror(ending.value)));
+    case Ending::Kind::guardian_died:
+      return context_.fail(
+          128 + SIGKILL,
+          fmt::format("the process that guarded the command was killed, and the command with it; "
+                      "lock '{}' is free again",
+                      job_.name));
+    case Ending::Kind::lease_lost:
+      return lost();
+    case Ending::Kind::ended:
+      context_.exit_code = shell_code(ending.value);
+  }
+}
+
+void Lock::give_back(const Reservation& reservation) {
+  auto store = open_patiently(job_.where, Missing::refuse, [] { return false; });
+  Result<void> released;
+  if (!store) {
+    released = pass(store);
+  } else {
+    released = store->release(reservation, "the command ended");
+  }
+  if (released) return;
+  if (released.error().code == ErrorCode::fenced) return lost();
+  context_.fail(exit_store,
+                fmt::format("the command ended, but lock '{}' could not be given back: {}; the "
+                            "next to ask for it gets it all the same",
+                            job_.name, released.error().message));
+}
+
+void Lock::lost() {
+  lost_ = true;
+  context_.fail(
+      exit_busy,
+      fmt::format("lock '{}' was taken over by somebody else while the command ran, which "
+                  "does not run any more; a longer --lease helps where the store cannot "
+                  "be reached in time",
+                  job_.name));
+}
+
+// stdout belongs to the command.
+void Lock::report(const Reservation& reservation) const {
+  if (!context_.json) return;
+  const nlohmann::ordered_json line = {{"key", key_.to_string()},
+                                       {"status", lost_ ? "lost" : "released"},
+                                       {"attempt", reservation.attempt},
+                                       {"token", reservation.token.value},
+                                       {"exit_code", context_.exit_code}};
+  const std::string text = line.dump() + "\n";
+  (void)!::write(STDERR_FILENO, text.data(), text.size());
+}
+
+struct LockArguments {
+  std::string store;
+  std::string name;
+  std::string lease = "1m";
+  std::string wait = "30s";
+  std::vector<std::string> command;  // only that there is one; see supervise/command_line.h
+};
+
+Result<LockJob> job_of(const LockArguments& arguments) {
+  LockJob job{.where = arguments.store, .name = arguments.name, .command = {}};
+  if (auto valid = Key("", lock_operation, job.name).validate(); !valid) return pass(valid);
+  auto command = command_after_dashes();
+  if (!command) return pass(command);
+  job.command = std::move(*command);
+  const auto lease = parse_duration(arguments.lease);
+  if (!lease) return std::unexpected(lease.error());
+  const auto wait = parse_duration(arguments.wait);
+  if (!wait) return std::unexpected(wait.error());
+  if (*lease <= Duration{0}) {
+    return fail(ErrorCode::invalid_argument, "--lease must be longer than nothing");
+  }
+  job.lease = *lease;
+  job.wait = *wait;
+  return job;
+}
+
+}  // namespace
+
+void run_locked(const LockJob& job, Context& context) {
+  Lock(job, context).run();
+}
+
+void add_lock(CLI::App& app, Context& context) {
+  auto arguments = std::make_shared<LockArguments>();
+  auto* command = add_command(
+      app, context, "lock", "Run a command while holding a named lock",
+      "once lock jobs.once nightly -- ./backup.sh\n"
+      "  once lock jobs.once deploy --wait 10m -- sh -c './deploy --fence $ONCE_TOKEN'\n"
+      "\n"
+      "One command at a time holds a lock of that name. ONCE_TOKEN grows with every holder: hand "
+      "it\n"
+      "to what the command works on, so that a holder which was replaced can be refused there. "
+      "The\n"
+      "exit code is the command's; 75 means that the lock was held, or was lost.");
+  add_store_argument(*command, arguments->store);
+  command->add_option("NAME", arguments->name, "Name of the lock, any text")
+      ->required()
+      ->type_name("");
+  command
+      ->add_option("--lease", arguments->lease,
+                   "How long the lock stays ours if we cannot renew; renewed while it runs")
+      ->capture_default_str();
+  command->add_option("--wait", arguments->wait, "How long to wait while somebody else holds it")
+      ->capture_default_str();
+  command->add_option("COMMAND", arguments->command, "The command and its arguments, after --")
+      ->required();
+  command->callback([arguments, &context] {
+    const auto job = job_of(*arguments);
+    if (!job) return context.fail(job.error());
+    run_locked(*job, context);
+  });
+}
+
+}  // namespace once::tool

@@ -1,0 +1,27 @@
+// What `once lock` does, apart from reading its command line.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "context.h"
+#include "once/clock.h"
+
+namespace once::tool {
+
+// Locks are keys of this operation, with an empty tenant.
+inline constexpr std::string_view lock_operation = "once.lock";
+
+struct LockJob {
+  std::string where;
+  std::string name;
+  std::vector<std::string> command;
+  Duration lease{};
+  Duration wait{};
+};
+
+// Runs the command while holding the lock. The exit code is the command's.
+void run_locked(const LockJob& job, Context& context);
+
+}  // namespace once::tool

@@ -1,0 +1,80 @@
+// once ls: which keys there are.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "commands.h"
+#include "duration.h"
+#include "json.h"
+#include "output.h"
+#include "text.h"
+
+namespace once::tool {
+namespace {
+
+struct Arguments {
+  std::string store;
+  std::string prefix;
+  std::string status;
+};
+
+Colour colour_of(Status status) {
+  switch (status) {
+    case Status::in_progress: return Colour::yellow;
+    case Status::completed: return Colour::green;
+    case Status::failed:
+    case Status::in_doubt: return Colour::red;
+    case Status::released: return Colour::dim;
+  }
+  return Colour::none;
+}
+
+// Widths are fixed, since rows are printed as they are read.
+std::string table_line(const Output& out, const Key& key, const Record& record, Time now) {
+  return fmt::format("{} {:>7} {:>7} {:<24} {}",
+                     out.paint(colour_of(record.status), pad(to_string(record.status), 11)),
+                     record.attempt, short_duration(now - record.created_at),
+                     format_time(record.expires_at), key.to_string());
+}
+
+void ls(const Arguments& arguments, Context& context) {
+  ScanOptions options{.prefix = arguments.prefix};
+  if (!arguments.status.empty()) {
+    const auto status = parse_status(arguments.status);
+    if (!status) return context.fail(status.error());
+    options.status = *status;
+  }
+  auto store = open_to_read(arguments.store);
+  if (!store) return context.fail(store.error());
+  Output out;
+  const bool table = out.terminal() && !context.json;
+  const Time now = system_clock()->wall();
+  if (table) {
+    out.line(out.paint(Colour::bold, fmt::format("{:<11} {:>7} {:>7} {:<24} {}", "status",
+                                                 "attempt", "age", "expires", "key")));
+  }
+  const auto done = store->scan(options, [&](const Key& key, const Record& record) {
+    if (context.json) return out.line(to_line(to_json(key, record)));
+    return out.line(table ? table_line(out, key, record, now) : key.to_string());
+  });
+  out.finish(context);
+  if (!done) context.fail(done.error());
+}
+
+}  // namespace
+
+void add_ls(CLI::App& app, Context& context) {
+  auto arguments = std::make_shared<Arguments>();
+  auto* command = add_command(app, context, "ls", "List keys",
+                              "once ls payments.once acme/charge/ --status in-doubt");
+  add_store_argument(*command, arguments->store);
+  command->add_option("PREFIX", arguments->prefix, "Only keys whose written form begins so")
+      ->type_name("");
+  command
+      ->add_option("--status", arguments->status,
+                   "Only these: in-progress, completed, failed, in-doubt, released")
+      ->type_name("S");
+  command->callback([arguments, &context] { ls(*arguments, context); });
+}
+
+}  // namespace once::tool

@@ -1,0 +1,117 @@
+// once: the command line over a store. Sets up the subcommands, runs the one that was asked for and
+// ends with its exit code; see context.h for what the codes mean.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <exception>
+
+#include "commands.h"
+#include "json.h"
+#include "once/version.h"
+#include "output.h"
+
+namespace once::tool {
+namespace {
+
+// When the tool is started with a standard stream closed (`once sweep s >&-`), the first file of the
+// store would get its number, and a message would be written into the store. Opened the wrong way
+// round, so that using the stream is still an error.
+void occupy_standard_streams() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) >= 0) continue;
+    const int flags = descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+    if (::open("/dev/null", flags) < 0) ::_exit(exit_store);
+  }
+}
+
+void set_up(CLI::App& app, Context& context, bool& version_asked) {
+  app.name("once");
+  app.add_flag("--json", context.json, "Print JSON");
+  app.add_flag("--version", version_asked, "Print the version and exit");
+  app.require_subcommand(0, 1);
+  app.footer(
+      "Example: charge once, however often this is asked for; the second time only tells the\n"
+      "first answer\n"
+      "  once run payments.once --key order-42 -- ./charge order-42\n\n"
+      "A KEY is written tenant/operation/id, or just id; %XX stands for any byte. Arguments that\n"
+      "begin with a dash go after --. `once SUBCOMMAND --help` tells more.");
+  add_run(app, context);
+  add_lock(app, context);
+  add_get(app, context);
+  add_ls(app, context);
+  add_log(app, context);
+  add_events(app, context);
+  add_stats(app, context);
+  add_dump(app, context);
+  add_load(app, context);
+  add_resolve(app, context);
+  add_rm(app, context);
+  add_sweep(app, context);
+  add_verify(app, context);
+  add_backup(app, context);
+  add_key(app, context);
+}
+
+// The subcommand that the command line got to, for messages.
+std::string path_of(const CLI::App& app) {
+  std::string path = "once";
+  for (const auto* command = &app; !command->get_subcommands().empty();) {
+    command = command->get_subcommands().front();
+    path += " " + command->get_name();
+  }
+  return path;
+}
+
+void print_version(Context& context) {
+  Output out;
+  if (context.json) {
+    out.line(to_line({{"version", version}, {"store_format", store_format}}));
+  } else {
+    out.line(fmt::format("once {} (store format {})", version, store_format));
+  }
+  out.finish(context);
+}
+
+int run(int argc, char** argv) {
+  occupy_standard_streams();
+  Context context;
+  bool version_asked = false;
+  CLI::App app("Makes operations happen exactly once, and answers again what was answered first.");
+  set_up(app, context, version_asked);
+  try {
+    app.parse(argc, argv);
+    if (version_asked) {
+      print_version(context);
+    } else if (app.get_subcommands().empty()) {
+      context.fail(exit_usage, "say what to do; `once --help` lists the subcommands");
+    }
+  } catch (const CLI::CallForHelp&) {
+    const CLI::App* command = &app;
+    while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+    Output out;
+    out.write(command->help(command == &app ? "" : path_of(app).substr(0, path_of(app).rfind(' '))));
+    out.finish(context);
+  } catch (const CLI::ParseError& error) {
+    context.fail(exit_usage,
+                 fmt::format("{}; see `{} --help`", error.what(), path_of(app)));
+  }
+  return context.exit_code;
+}
+
+}  // namespace
+}  // namespace once::tool
+
+int main(int argc, char** argv) {
+  try {
+    return once::tool::run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    once::tool::say("out of memory; nothing that was not said to be done was done");
+  } catch (const std::exception& error) {
+    once::tool::say(error.what());
+  }
+  return once::tool::exit_store;
+}

@@ -1,0 +1,422 @@
+// once run: runs a command once. Whoever asks again gets stdout, stderr and exit code again.
+//
+//   reserve (store open)          who holds the key is the guardian process, see
+//   supervise/guardian.h run the command (store shut)  output and signals pass through, the lease
+//   is renewed complete, or release (store open)
+//
+// So many `once run` share a store, and any death in between leaves a key that the next to ask
+// finds in doubt or runs again, as --on-crash says.
+#include "run.h"
+
+#include <fmt/format.h>
+
+#include <CLI/App.hpp>
+#include <csignal>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <variant>
+
+#include "base/error.h"
+#include "commands.h"
+#include "duration.h"
+#include "run_output.h"
+#include "supervise/acquire.h"
+#include "supervise/command_line.h"
+#include "supervise/follow.h"
+#include "supervise/lease_keeper.h"
+#include "supervise/patient_store.h"
+#include "supervise/signals.h"
+#include "supervise/stream.h"
+#include "supervise/supervisor.h"
+
+namespace once::tool {
+namespace {
+
+using namespace supervise;
+
+// All of `bytes`. False when it could not be written; a reader that went away is no failure.
+bool write_all(int fd, ByteView bytes) {
+  while (!bytes.empty()) {
+    const auto wrote = retry([&] { return ::write(fd, bytes.data(), bytes.size()); });
+    if (wrote < 0) return errno == EPIPE;
+    bytes.remove_prefix(static_cast<std::size_t>(wrote));
+  }
+  return true;
+}
+
+// What a command wrote, as long as it is not too much to keep.
+class Kept {
+ public:
+  void add(Bytes& stream, ByteView bytes) {
+    total_ += bytes.size();
+    if (over()) {
+      output_.out = Bytes();
+      output_.err = Bytes();
+    } else {
+      stream.append(bytes);
+    }
+  }
+  Bytes& out() { return output_.out; }
+  Bytes& err() { return output_.err; }
+  // More than an outcome may have; what surrounds the bytes in it takes part.
+  [[nodiscard]] bool over() const { return total_ + 64 > Options{}.max_outcome_bytes; }
+
+  [[nodiscard]] Outcome outcome(int code) {
+    Outcome outcome;
+    if (code != 0) {
+      outcome = Outcome::failure(fmt::format("exit-{}", code),
+                                 fmt::format("the command ended with exit code {}", code));
+    }
+    outcome.content_type = run_content_type;
+    output_.exit_code = code;
+    if (over()) {
+      outcome.omitted_bytes = total_;
+    } else {
+      outcome.value = encode_run_output(output_);
+    }
+    return outcome;
+  }
+
+ private:
+  RunOutput output_;
+  std::uint64_t total_ = 0;
+};
+
+class Run {
+ public:
+  Run(const RunJob& job, Context& context) : job_(job), context_(context) {}
+  void run();
+
+ private:
+  void carry_out(const Signals& signals, Supervisor& supervisor, const Reservation& reservation);
+  // Says what happened to the store, and to people if it was not the usual.
+  void record(const Ending& ending, const Reservation& reservation, Kept& kept);
+  Result<void> write_down(const Ending& ending, const Reservation& reservation, Kept& kept);
+  Result<void> write_end(Store& store, const Reservation& reservation, Kept& kept);
+  Result<void> write_guardian_died(Store& store, const Reservation& reservation);
+  void replay(const Replay& replay);
+  void replay_foreign(const Outcome& outcome);
+  void refuse(const Error& error);
+  // With --json: what came of it, as the last line of stderr; stdout belongs to the command.
+  void report() const;
+
+  const RunJob& job_;
+  Context& context_;
+  std::string status_;  // for report(); empty: nothing to report
+  bool replayed_ = false;
+  Token token_;
+  std::uint32_t attempt_ = 0;
+};
+
+void Run::run() {
+  auto signals = Signals::take();
+  if (!signals) return context_.fail(signals.error());
+  auto supervisor =
+      Supervisor::start(job_.command, job_.key.to_string(), *signals, Streams::captured);
+  if (!supervisor) return context_.fail(supervisor.error());
+  ReserveOptions options = job_.options;
+  options.holder = supervisor->holder();
+  auto acquired = acquire(job_.where, job_.key, options, *signals);
+  if (!acquired) {
+    refuse(acquired.error());
+  } else if (const auto* interrupted = std::get_if<Interrupted>(&*acquired)) {
+    context_.exit_code = 128 + interrupted->signal;
+  } else if (const auto* done = std::get_if<Replay>(&*acquired)) {
+    supervisor->finish();
+    // Nothing is left that a signal would have to be passed on to.
+    signals->restore();
+    ::signal(SIGPIPE, SIG_IGN);
+    replay(*done);
+  } else {
+    carry_out(*signals, *supervisor, std::get<Reservation>(*acquired));
+  }
+  report();
+}
+
+void Run::carry_out(const Signals& signals, Supervisor& supervisor,
+                    const Reservation& reservation) {
+  token_ = reservation.token;
+  attempt_ = reservation.attempt;
+  Kept kept;
+  Stream out(std::move(supervisor.out()), STDOUT_FILENO,
+             [&](ByteView bytes) { kept.add(kept.out(), bytes); });
+  Stream err(std::move(supervisor.err()), STDERR_FILENO,
+             [&](ByteView bytes) { kept.add(kept.err(), bytes); });
+  const supervise::Output output{.out = &out, .err = &err};
+  LeaseKeeper keeper(job_.where, reservation);
+  supervisor.go(reservation.token.value, reservation.attempt);
+  const Ending ending = follow(supervisor, signals, output, keeper.lost());
+  keeper.stop();
+  record(ending, reservation, kept);
+  supervisor.finish();
+  flush(signals, output);
+  for (const auto& [stream, name] : {std::pair(&out, "stdout"), std::pair(&err, "stderr")}) {
+    if (stream->failure() == 0) continue;
+    say(fmt::format("{} could not be written: {}; what was kept is printed by: once run, again",
+                    name, std::strerror(stream->failure())));
+  }
+}
+
+void Run::record(const Ending& ending, const Reservation& reservation, Kept& kept) {
+  if (ending.kind == Ending::Kind::lease_lost) {
+    status_ = "lost";
+    return context_.fail(exit_busy,
+                         fmt::format("key '{}' was taken over by somebody else while the command "
+                                     "ran, and so the command was killed; a longer --lease helps "
+                                     "where the store cannot be reached in time",
+                                     job_.key.to_string()));
+  }
+  const auto written = write_down(ending, reservation, kept);
+  if (written) return;
+  status_ = "lost";
+  if (written.error().code == ErrorCode::fenced) {
+    return context_.fail(exit_busy,
+                         fmt::format("key '{}' was taken over by somebody else before the command "
+                                     "ended; what they find out is what counts",
+                                     job_.key.to_string()));
+  }
+  context_.fail(exit_store,
+                fmt::format("the command ended, but that could not be written down: {}. Whoever "
+                            "asks for key '{}' next finds it {}",
+                            written.error().message, job_.key.to_string(),
+                            job_.options.on_abandon == OnAbandon::rerun ? "free, and runs it again"
+                                                                        : "in doubt"));
+}
+
+Result<void> Run::write_down(const Ending& ending, const Reservation& reservation, Kept& kept) {
+  auto store = open_patiently(job_.where, Missing::refuse, [] { return false; });
+  if (!store) return pass(store);
+  switch (ending.kind) {
+    case Ending::Kind::not_started:
+      status_ = to_string(Status::released);
+      context_.fail(
+          shell_code_not_started(ending.value),
+          fmt::format("cannot run '{}': {}", job_.command.front(), std::strerror(ending.value)));
+      return store->release(reservation, "the command could not be started");
+    case Ending::Kind::guardian_died:
+      return write_guardian_died(*store, reservation);
+    case Ending::Kind::lease_lost:
+      break;
+    case Ending::Kind::ended:
+      context_.exit_code = shell_code(ending.value);
+      return write_end(*store, reservation, kept);
+  }
+  return {};
+}
+
+Result<void> Run::write_end(Store& store, const Reservation& reservation, Kept& kept) {
+  const int code = context_.exit_code;
+  if (code != 0 && !job_.keep_failures) {
+    status_ = to_string(Status::released);
+    return store.release(reservation, fmt::format("the command ended with exit code {}", code));
+  }
+  status_ = to_string(code == 0 ? Status::completed : Status::failed);
+  const CompleteOptions options{.retention = code == 0 ? std::nullopt : job_.keep_failures};
+  auto done = store.complete(reservation, kept.outcome(code), options);
+  if (done && kept.over()) {
+    say(
+        fmt::format("the command wrote more than the {} bytes that can be kept: it will not run "
+                    "again for key '{}', but what it wrote cannot be printed again",
+                    Options{}.max_outcome_bytes, job_.key.to_string()));
+  }
+  return done;
+}
+
+Result<void> Run::write_guardian_died(Store& store, const Reservation& reservation) {
+  constexpr std::string_view reason = "the process that guarded the command was killed";
+  if (job_.options.on_abandon == OnAbandon::rerun) {
+    status_ = to_string(Status::released);
+    context_.fail(128 + SIGKILL, fmt::format("{}, and the command with it; the next to ask for "
+                                             "key '{}' runs it again",
+                                             reason, job_.key.to_string()));
+    return store.release(reservation, reason);
+  }
+  auto done = store.doubt(reservation, reason);
+  if (done) {
+    refuse(Error{.code = ErrorCode::in_doubt,
+                 .message = fmt::format("{}, and the command with it", reason)});
+  }
+  return done;
+}
+
+void Run::refuse(const Error& error) {
+  const std::string key = job_.key.to_string();
+  switch (error.code) {
+    case ErrorCode::in_doubt:
+      status_ = to_string(Status::in_doubt);
+      return context_.fail(
+          exit_in_doubt,
+          fmt::format("key '{}' is in doubt: {}\nNobody knows whether the command did its work. "
+                      "Find out, then decide:\n"
+                      "  once resolve {} {} --as success|failure|rerun",
+                      key, error.message, job_.where, key));
+    case ErrorCode::outcome_omitted:
+      status_ = to_string(Status::completed);
+      return context_.fail(exit_store,
+                           fmt::format("key '{}' was run already and does not run again, but what "
+                                       "the command wrote was too large to keep: {}",
+                                       key, error.message));
+    default:
+      return context_.fail(error);
+  }
+}
+
+void Run::replay(const Replay& replay) {
+  const Outcome& outcome = replay.outcome;
+  replayed_ = true;
+  token_ = replay.provenance.token;
+  attempt_ = replay.provenance.attempt;
+  if (outcome.omitted_bytes != 0) {
+    return refuse(Error{.code = ErrorCode::outcome_omitted,
+                        .message = fmt::format("{} bytes", outcome.omitted_bytes)});
+  }
+  status_ = to_string(outcome.kind == OutcomeKind::success ? Status::completed : Status::failed);
+  if (outcome.content_type != run_content_type || !outcome.value) return replay_foreign(outcome);
+  const auto output = decode_run_output(*outcome.value);
+  if (!output) return context_.fail(output.error());
+  context_.exit_code = output->exit_code;
+  const bool out = write_all(STDOUT_FILENO, output->out);
+  if (!write_all(STDERR_FILENO, output->err) || !out) {
+    context_.fail(exit_store, "what the command wrote could not all be written");
+  }
+}
+
+// An outcome that no command gave, but somebody by hand: `once resolve`.
+void Run::replay_foreign(const Outcome& outcome) {
+  if (outcome.kind != OutcomeKind::success) {
+    const std::string why = outcome.message.empty() ? outcome.code : outcome.message;
+    return context_.fail(exit_none, why.empty() ? "resolved as a failure" : why);
+  }
+  if (outcome.value && !write_all(STDOUT_FILENO, *outcome.value)) {
+    context_.fail(exit_store, fmt::format("cannot write to stdout: {}", std::strerror(errno)));
+  }
+}
+
+void Run::report() const {
+  if (!context_.json || status_.empty()) return;
+  const nlohmann::ordered_json line = {
+      {"key", job_.key.to_string()}, {"status", status_},     {"replayed", replayed_},
+      {"attempt", attempt_},         {"token", token_.value}, {"exit_code", context_.exit_code}};
+  write_all(STDERR_FILENO, line.dump() + "\n");
+}
+
+// ---- The command line ---------------------------------------------------------------------------
+
+struct RunArguments {
+  std::string store;
+  std::string key;
+  std::optional<std::string> tenant;
+  std::optional<std::string> operation;
+  std::string ttl = "24h";
+  std::string lease = "5m";
+  std::string wait = "30s";
+  std::string on_crash = "in-doubt";
+  std::string keep_failures;
+  bool no_fingerprint = false;
+  std::vector<std::string> command;  // only that there is one; see supervise/command_line.h
+};
+
+Result<Key> key_of(const RunArguments& arguments) {
+  auto key = Key::parse(arguments.key);
+  if (!key) return key;
+  if (arguments.tenant || arguments.operation) {
+    if (!key->tenant.empty() || !key->operation.empty()) {
+      return fail(ErrorCode::invalid_argument,
+                  "--key '{}' names tenant and operation already; leave --tenant and --operation "
+                  "out, or give a plain id",
+                  arguments.key);
+    }
+    key->tenant = arguments.tenant.value_or("");
+    key->operation = arguments.operation.value_or("");
+  }
+  if (auto valid = key->validate(); !valid) return pass(valid);
+  return key;
+}
+
+Result<RunJob> job_of(const RunArguments& arguments) {
+  RunJob job;
+  job.where = arguments.store;
+  auto key = key_of(arguments);
+  if (!key) return pass(key);
+  job.key = std::move(*key);
+  auto command = command_after_dashes();
+  if (!command) return pass(command);
+  job.command = std::move(*command);
+  const auto ttl = parse_duration(arguments.ttl);
+  if (!ttl) return std::unexpected(ttl.error());
+  const auto lease = parse_duration(arguments.lease);
+  if (!lease) return std::unexpected(lease.error());
+  const auto wait = parse_duration(arguments.wait);
+  if (!wait) return std::unexpected(wait.error());
+  if (*ttl <= Duration{0} || *lease <= Duration{0}) {
+    return fail(ErrorCode::invalid_argument, "--ttl and --lease must be longer than nothing");
+  }
+  job.options.retention = *ttl;
+  job.options.lease = *lease;
+  job.options.wait = *wait;
+  job.options.on_abandon = arguments.on_crash == "rerun" ? OnAbandon::rerun : OnAbandon::in_doubt;
+  if (!arguments.keep_failures.empty()) {
+    const auto keep = parse_duration(arguments.keep_failures);
+    if (!keep) return std::unexpected(keep.error());
+    job.keep_failures = *keep;
+  }
+  if (!arguments.no_fingerprint) {
+    job.options.fingerprint = Fingerprint::of(question_of(job.command));
+  }
+  return job;
+}
+
+}  // namespace
+
+void run_once(const RunJob& job, Context& context) {
+  Run(job, context).run();
+}
+
+void add_run(CLI::App& app, Context& context) {
+  auto arguments = std::make_shared<RunArguments>();
+  auto* command = add_command(
+      app, context, "run", "Run a command once; to who asks again, say what it said",
+      "once run jobs.once --key invoice-42 -- ./send-invoice 42\n"
+      "  once run jobs.once --key acme/backup/monday --on-crash rerun -- ./backup.sh\n"
+      "\n"
+      "The command finds ONCE_KEY, ONCE_TOKEN and ONCE_ATTEMPT in its environment. Its exit code "
+      "is\n"
+      "that of `once run`; of its own are 64 usage, 65 the key was used for another command, 70 "
+      "in\n"
+      "doubt, 74 the store, 75 busy. With --json the last line of stderr says what happened.");
+  add_store_argument(*command, arguments->store);
+  command->add_option("--key", arguments->key, "Names the operation: id, or tenant/operation/id")
+      ->required();
+  command->add_option("--tenant", arguments->tenant, "Tenant, as it is, for a KEY that is an id");
+  command->add_option("--operation", arguments->operation,
+                      "Operation, as it is, for a KEY that is an id");
+  command->add_option("--ttl", arguments->ttl, "How long the outcome is kept")
+      ->capture_default_str();
+  command
+      ->add_option("--lease", arguments->lease,
+                   "How long the key stays ours if we cannot renew; renewed while it runs")
+      ->capture_default_str();
+  command->add_option("--wait", arguments->wait, "How long to wait while somebody else runs it")
+      ->capture_default_str();
+  command
+      ->add_option("--on-crash", arguments->on_crash,
+                   "What becomes of a run that was killed: in-doubt asks somebody to decide,\n"
+                   "rerun lets the next one run it")
+      ->check(CLI::IsMember({"rerun", "in-doubt"}))
+      ->capture_default_str();
+  command->add_option("--keep-failures", arguments->keep_failures,
+                      "Keep the outcome of a command that fails, this long; else its key is free");
+  command->add_flag("--no-fingerprint", arguments->no_fingerprint,
+                    "Let the same key stand for another command, too");
+  command->add_option("COMMAND", arguments->command, "The command and its arguments, after --")
+      ->required();
+  command->callback([arguments, &context] {
+    const auto job = job_of(*arguments);
+    if (!job) return context.fail(job.error());
+    run_once(*job, context);
+  });
+}
+
+}  // namespace once::tool

@@ -1,0 +1,25 @@
+// What `once run` does, apart from reading its command line.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "context.h"
+#include "once/key.h"
+#include "once/options.h"
+
+namespace once::tool {
+
+struct RunJob {
+  std::string where;
+  Key key;
+  std::vector<std::string> command;
+  ReserveOptions options;
+  std::optional<Duration> keep_failures;  // none: a command that fails gives its key back
+};
+
+// Runs the command, or hands out again what it said when it ran. The exit code is the command's.
+void run_once(const RunJob& job, Context& context);
+
+}  // namespace once::tool

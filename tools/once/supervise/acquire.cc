@@ -1,0 +1,77 @@
+#include "acquire.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "once/clock.h"
+#include "patient_store.h"
+#include "waiting.h"
+
+namespace once::supervise {
+namespace {
+
+// What one look at the store gave: an answer, or the record of who is at work.
+using Look = std::variant<Acquired, std::optional<Record>>;
+
+Result<Look> look(const std::string& where, const Key& key, const ReserveOptions& options,
+                  const Signals& signals) {
+  std::optional<int> interrupted;
+  auto store = open_patiently(where, Missing::create, [&] {
+    interrupted = signals.next_ending();
+    return interrupted.has_value();
+  });
+  if (interrupted && !store) return Look(Acquired(Interrupted{.signal = *interrupted}));
+  if (!store) return pass(store);
+  auto answer = store->reserve(key, options);
+  if (answer) {
+    if (auto* replay = std::get_if<Replay>(&*answer)) return Look(Acquired(std::move(*replay)));
+    return Look(Acquired(std::get<Reservation>(std::move(*answer))));
+  }
+  if (answer.error().code != ErrorCode::busy) return pass(answer);
+  auto found = store->find(key);
+  if (!found) return pass(found);
+  return Look(*found ? std::optional(found->value().record) : std::nullopt);
+}
+
+Error still_busy(const Key& key, const std::optional<Record>& record, Duration waited) {
+  std::string who = "somebody";
+  if (record) {
+    who = to_string(record->holder);
+    if (const std::string name = command_name(record->holder.pid); !name.empty()) {
+      who += fmt::format(" ({})", name);
+    }
+  }
+  return {.code = ErrorCode::busy,
+          .message = fmt::format("key '{}' is held by {}, which did not finish within {} ms; try "
+                                 "again later, or give it longer with --wait",
+                                 key.to_string(), who, waited.count())};
+}
+
+}  // namespace
+
+Result<Acquired> acquire(const std::string& where, const Key& key, ReserveOptions options,
+                         const Signals& signals) {
+  const auto clock = system_clock();
+  const Duration start = clock->since_boot();
+  const Duration wait = std::exchange(options.wait, Duration{0});
+  for (;;) {
+    // Several that are woken at once take turns here: one of them gets the key, the others see its
+    // process and wait for that.
+    auto seen = look(where, key, options, signals);
+    if (!seen) return pass(seen);
+    if (auto* answer = std::get_if<Acquired>(&*seen)) return std::move(*answer);
+    const auto& record = std::get<std::optional<Record>>(*seen);
+    const Duration waited = clock->since_boot() - start;
+    if (waited >= wait) return std::unexpected(still_busy(key, record, waited));
+    if (!record || record->status != Status::in_progress) continue;  // it finished in between
+    if (const auto signal = wait_for_holder(*record, wait - waited, signals)) {
+      return Acquired(Interrupted{.signal = *signal});
+    }
+  }
+}
+
+}  // namespace once::supervise

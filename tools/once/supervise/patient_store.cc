@@ -1,0 +1,29 @@
+#include "patient_store.h"
+
+#include "once/clock.h"
+#include "waiting.h"
+
+namespace once::supervise {
+namespace {
+
+// In between, whether to give up is asked.
+constexpr Duration slice = std::chrono::milliseconds(200);
+
+}  // namespace
+
+Result<Store> open_patiently(const std::string& where, Missing missing,
+                             const std::function<bool()>& give_up) {
+  Options options;
+  options.create_if_missing = missing == Missing::create;
+  options.open_timeout_ms = slice;
+  options.processes = guarded_processes();
+  const auto clock = system_clock();
+  const Duration deadline = clock->since_boot() + open_patience;
+  for (;;) {
+    auto store = Store::open(where, options);
+    if (store || store.error().code != ErrorCode::store_locked) return store;
+    if (give_up() || clock->since_boot() >= deadline) return store;
+  }
+}
+
+}  // namespace once::supervise

@@ -1,0 +1,22 @@
+// Opens a store that many share: each holds it for a moment, so that who finds it held waits.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "once/store.h"
+
+namespace once::supervise {
+
+// How long to wait for others to let go of a store. Generous, since each of them needs
+// milliseconds: whoever does not get it in this time meets somebody who keeps it.
+inline constexpr Duration open_patience = std::chrono::seconds(30);
+
+enum class Missing { create, refuse };
+
+// Opens for writing. Gives up early, with store_locked, when `give_up` says so.
+// Errors: as Store::open().
+[[nodiscard]] Result<Store> open_patiently(const std::string& where, Missing missing,
+                                           const std::function<bool()>& give_up);
+
+}  // namespace once::supervise

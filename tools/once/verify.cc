@@ -1,0 +1,62 @@
+// once verify: reads every byte and checks every checksum and every invariant between the tables.
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+
+#include "commands.h"
+#include "json.h"
+#include "output.h"
+#include "progress.h"
+#include "text.h"
+
+namespace once::tool {
+namespace {
+
+Result<VerifyReport> verify_store(const std::string& where) {
+  auto store = open_to_read(where);
+  if (!store) return std::unexpected(std::move(store.error()));
+  ProgressBar bar("verifying");
+  return store->verify(bar.listener());
+}
+
+Json report_json(const VerifyReport& report) {
+  Json problems = Json::array();
+  for (const std::string& problem : report.problems) problems.push_back(text_json(problem));
+  return {{"rows", report.rows},
+          {"bytes", report.bytes},
+          {"problem_count", report.problem_count},
+          {"problems", problems}};
+}
+
+void verify(const std::string& where, Context& context) {
+  const auto report = verify_store(where);
+  if (!report) return context.fail(report.error());
+  Output out;
+  if (context.json) {
+    out.line(to_line(report_json(*report)));
+  } else {
+    for (const std::string& problem : report->problems) out.line(printable(problem));
+    if (report->problem_count > report->problems.size()) {
+      out.line(fmt::format("and {} more", report->problem_count - report->problems.size()));
+    }
+    out.line(fmt::format("{} and {} checked, {}", counted(report->rows, "row"),
+                         counted(report->bytes, "byte"),
+                         counted(report->problem_count, "problem")));
+  }
+  out.finish(context);
+  if (report->problem_count != 0 && context.exit_code == exit_ok) context.exit_code = exit_none;
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app, Context& context) {
+  auto where = std::make_shared<std::string>();
+  auto* command = add_command(app, context, "verify",
+                              "Check every checksum and every invariant; exit 1 if any fails",
+                              "once verify payments.once");
+  add_store_argument(*command, *where);
+  command->callback([where, &context] { verify(*where, context); });
+}
+
+}  // namespace once::tool
