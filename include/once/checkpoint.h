@@ -17,9 +17,9 @@ namespace once {
 inline constexpr std::size_t max_checkpoint_name_bytes = 255;
 
 struct Checkpoint {
-  std::string name;            // of the step; saving the same name again replaces it
-  Bytes data;                  // its output
-  Token token;                 // of the reservation that saved it
+  std::string name{};          // of the step; saving the same name again replaces it
+  Bytes data{};                // its output
+  Token token{};               // of the reservation that saved it
   std::uint64_t sequence = 0;  // given by the store, in the order of commits
   Time created_at{};
 

@@ -38,18 +38,18 @@ enum class ErrorCode : std::uint8_t {
   wrong_type = 34,        // the stored outcome does not decode as the type asked for
 
   // The store.
-  store_locked = 50,    // another process (or this one) has the store open
-  not_a_store = 51,     // the path holds something else
-  newer_format = 52,    // written by a newer version of Once
-  permission = 53,      // the file system does not let this user
-  no_space = 54,        // the disk is full
-  damaged = 55,         // bytes on disk are not what was written
-  io = 56,              // the operating system failed to read or write
-  unknown = 57,         // a write failed half-way: it may be there after reopening
-  poisoned = 58,        // an earlier write failed; reads go on, reopen before writing
-  forked = 59,          // this process is a fork of the one that opened the store
-  store_missing = 60,   // there is no store at the path
-  closed = 61,          // the store was closed
+  store_locked = 50,   // another process (or this one) has the store open
+  not_a_store = 51,    // the path holds something else
+  newer_format = 52,   // written by a newer version of Once
+  permission = 53,     // the file system does not let this user
+  no_space = 54,       // the disk is full
+  damaged = 55,        // bytes on disk are not what was written
+  io = 56,             // the operating system failed to read or write
+  unknown = 57,        // a write failed half-way: it may be there after reopening
+  poisoned = 58,       // an earlier write failed; reads go on, reopen before writing
+  forked = 59,         // this process is a fork of the one that opened the store
+  store_missing = 60,  // there is no store at the path
+  closed = 61,         // the store was closed
 };
 
 // The code's name as it appears in messages and in JSON, e.g. "in_doubt". Never null.
@@ -58,7 +58,7 @@ enum class ErrorCode : std::uint8_t {
 // A value: copy it, keep it. Thread-safe as any value is.
 struct [[nodiscard]] Error {
   ErrorCode code = ErrorCode::invalid_argument;
-  std::string message;         // for people: what, where, and what to do
+  std::string message{};       // for people: what, where, and what to do
   std::string failure_code{};  // only for work_failed: the work's own code, kept with the outcome
   bool replayed = false;       // true when this is a stored failure handed out again
 };

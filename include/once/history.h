@@ -30,12 +30,12 @@ struct HistoryEntry {
   std::uint64_t previous = 0;  // sequence of the entry before on the same key; 0: none
   Time time{};
   Time deadline{};  // lease or retention that was set by this; 0: none
-  Key key;
+  Key key{};
   What what = What::reserved;
   Status status = Status::in_progress;  // of the record afterwards; without meaning for removed
-  Token token;
+  Token token{};
   std::uint32_t attempt = 0;
-  Holder holder;       // who did it
+  Holder holder{};     // who did it
   std::string note{};  // the reason or decision, for people
 
   friend bool operator==(const HistoryEntry&, const HistoryEntry&) = default;

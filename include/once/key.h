@@ -4,8 +4,8 @@
 //   once::Key key("acme", "charge", "order-42");
 //   auto key = once::Key::parse("acme/charge/order%2F42");    // the written form
 //
-// Any bytes may stand in each part, NUL and 0xFF included. The written form is `tenant/operation/id`
-// with %-escapes; a plain `id` means that tenant and operation are empty.
+// Any bytes may stand in each part, NUL and 0xFF included. The written form is
+// `tenant/operation/id` with %-escapes; a plain `id` means that tenant and operation are empty.
 #pragma once
 
 #include <compare>

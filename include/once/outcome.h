@@ -20,7 +20,7 @@ enum class OutcomeKind : std::uint8_t { success = 1, failure = 2, timeout = 3, k
 
 struct Outcome {
   OutcomeKind kind = OutcomeKind::success;
-  std::optional<Bytes> value;       // the result; a failure may carry one too
+  std::optional<Bytes> value{};     // the result; a failure may carry one too
   std::string code{};               // failure: the work's own code, at most 255 bytes
   std::string message{};            // failure: for people, at most 64 KiB
   std::string content_type{};       // how to read `value`, at most 255 bytes; empty: plain bytes

@@ -52,18 +52,18 @@ struct Fingerprint {
 struct Record {
   Status status = Status::in_progress;
   OnAbandon on_abandon = OnAbandon::in_doubt;
-  Token token;                             // of the last reservation
-  Token origin;                            // of the first reservation of this life of the key
-  std::uint32_t attempt = 1;               // reservations of this life, this one included
-  Time created_at{};                       // first reservation of this life
-  Time updated_at{};                       // last transition
-  Time lease_until{};                      // in progress: how long the reservation holds
-  Time expires_at{};                       // finished or released: end of retention; else 0
-  Duration retention{};                    // how long a success will be kept
-  Holder holder;                           // who holds or held it
-  std::optional<Fingerprint> fingerprint;  // of the question, when one was given
-  std::optional<Fingerprint> outcome;      // digest of the outcome kept, when finished
-  std::uint64_t last_history = 0;          // sequence of this key's newest history row; 0: none
+  Token token{};                             // of the last reservation
+  Token origin{};                            // of the first reservation of this life of the key
+  std::uint32_t attempt = 1;                 // reservations of this life, this one included
+  Time created_at{};                         // first reservation of this life
+  Time updated_at{};                         // last transition
+  Time lease_until{};                        // in progress: how long the reservation holds
+  Time expires_at{};                         // finished or released: end of retention; else 0
+  Duration retention{};                      // how long a success will be kept
+  Holder holder{};                           // who holds or held it
+  std::optional<Fingerprint> fingerprint{};  // of the question, when one was given
+  std::optional<Fingerprint> outcome{};      // digest of the outcome kept, when finished
+  std::uint64_t last_history = 0;            // sequence of this key's newest history row; 0: none
 
   friend bool operator==(const Record&, const Record&) = default;
 };

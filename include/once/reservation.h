@@ -20,8 +20,8 @@ namespace once {
 
 // A value: copying it does not copy the right; whoever presents the token has it.
 struct Reservation {
-  Key key;
-  Token token;
+  Key key{};
+  Token token{};
   std::uint32_t attempt = 1;
   Time lease_until{};
   Duration lease{};
@@ -30,7 +30,7 @@ struct Reservation {
 
 // Where an answer comes from.
 struct Provenance {
-  Token token;                // of the execution that gave the answer
+  Token token{};              // of the execution that gave the answer
   std::uint32_t attempt = 1;  // which attempt it was
   bool replayed = false;      // true: the work did not run for this call
   Time created_at{};          // first reservation
@@ -40,8 +40,8 @@ struct Provenance {
 
 // A stored outcome, handed out again.
 struct Replay {
-  Outcome outcome;
-  Provenance provenance;
+  Outcome outcome{};
+  Provenance provenance{};
 };
 
 using ReserveAnswer = std::variant<Reservation, Replay>;

@@ -42,25 +42,25 @@ struct StoreRow {
   friend bool operator==(const StoreRow&, const StoreRow&) = default;
 };
 struct KeyRow {
-  Key key;
-  Record record;
+  Key key{};
+  Record record{};
   friend bool operator==(const KeyRow&, const KeyRow&) = default;
 };
 struct ResultRow {
-  Key key;
-  Token token;        // of the execution that gave the outcome
+  Key key{};
+  Token token{};      // of the execution that gave the outcome
   Time expires_at{};  // the record's
-  Outcome outcome;
+  Outcome outcome{};
   friend bool operator==(const ResultRow&, const ResultRow&) = default;
 };
 struct CheckpointRow {
-  Key key;
-  Checkpoint checkpoint;
+  Key key{};
+  Checkpoint checkpoint{};
   friend bool operator==(const CheckpointRow&, const CheckpointRow&) = default;
 };
 struct DataRow {
-  Bytes key;
-  Bytes value;
+  Bytes key{};
+  Bytes value{};
   friend bool operator==(const DataRow&, const DataRow&) = default;
 };
 

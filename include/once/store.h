@@ -1,13 +1,15 @@
-// Store: makes an operation happen exactly once, and gives everyone who asks again the first answer.
+// Store: makes an operation happen exactly once, and gives everyone who asks again the first
+// answer.
 //
 //   auto store = once::Store::open("payments.once").value();
 //   auto paid = store.execute("charge:order-42", [&] { return gateway.charge(order); });
 //   if (!paid) return handle(paid.error());
 //   use(paid->value(), paid->replayed());
 //
-// A Store may be used from many threads at once; moving and destroying it may not overlap with other
-// use. One process at a time has a store open for writing; any number may look (Options::read_only).
-// After fork() the child's calls give ErrorCode::forked and its Store must only be destroyed.
+// A Store may be used from many threads at once; moving and destroying it may not overlap with
+// other use. One process at a time has a store open for writing; any number may look
+// (Options::read_only). After fork() the child's calls give ErrorCode::forked and its Store must
+// only be destroyed.
 //
 // Every function that takes a key checks it first: invalid_argument (empty id), limit_exceeded. Any
 // function may give io, damaged, poisoned, unknown, no_space, forked or closed for what happened to
@@ -46,8 +48,7 @@ namespace once {
 template <class T>
 class Executed {
  public:
-  Executed(T value, Provenance provenance)
-      : value_(std::move(value)), provenance_(provenance) {}
+  Executed(T value, Provenance provenance) : value_(std::move(value)), provenance_(provenance) {}
   [[nodiscard]] const T& value() const& { return value_; }
   [[nodiscard]] T&& value() && { return std::move(value_); }
   // True when the work did not run for this call.
@@ -61,17 +62,17 @@ class Executed {
 
 // What find() and scan() give.
 struct Found {
-  Record record;
-  std::optional<Outcome> outcome;  // when completed or failed
+  Record record{};
+  std::optional<Outcome> outcome{};  // when completed or failed
 };
 
 struct ReserveRequest {
-  Key key;
+  Key key{};
   ReserveOptions options{};  // `wait` does not count in a batch; `durability` is the batch's
 };
 struct CompleteRequest {
-  Reservation reservation;
-  Outcome outcome;
+  Reservation reservation{};
+  Outcome outcome{};
   CompleteOptions options{};  // `durability` is the batch's
 };
 
@@ -117,11 +118,11 @@ struct Stats {
   std::uint64_t history = 0;
   std::uint64_t data = 0;
   std::uint64_t bytes_on_disk = 0;
-  std::uint64_t opening = 0;      // how often the store was opened for writing
-  std::uint64_t executions = 0;   // since this Store was opened: reservations won
-  std::uint64_t replays = 0;      // answered from the store
-  std::uint64_t busy = 0;         // refused because somebody held the key
-  std::uint64_t mismatches = 0;   // refused because the question differed
+  std::uint64_t opening = 0;     // how often the store was opened for writing
+  std::uint64_t executions = 0;  // since this Store was opened: reservations won
+  std::uint64_t replays = 0;     // answered from the store
+  std::uint64_t busy = 0;        // refused because somebody held the key
+  std::uint64_t mismatches = 0;  // refused because the question differed
 };
 
 struct VerifyReport {
@@ -158,20 +159,19 @@ class Store {
   // A failing `work` (see work_failed() and its siblings in once/error.h) decides by its error what
   // becomes of the key; an error of another code, or an exception, counts as abandoning: released
   // if on_abandon is rerun, in doubt otherwise. Exceptions are passed on to the caller.
-  // Errors: mismatch, busy (after `wait`), in_doubt, fenced (another took over while `work` ran; its
-  // answer stands), outcome_omitted, wrong_type, and the stored failure (Error::replayed).
+  // Errors: mismatch, busy (after `wait`), in_doubt, fenced (another took over while `work` ran;
+  // its answer stands), outcome_omitted, wrong_type, and the stored failure (Error::replayed).
   template <class F>
   auto execute(const Key& key, F&& work, const ExecuteOptions& options = {}) {
     using W = internal::WorkType<work_result<F>>;
-    return typed<typename W::type>(
-        execute_outcome(key, erase<F>(std::forward<F>(work)), options));
+    return typed<typename W::type>(execute_outcome(key, erase<F>(std::forward<F>(work)), options));
   }
 
   // Runs `work` on a Transaction and commits what it wrote together with the outcome, in one sync;
-  // or returns the outcome that `key` has already. `work` takes a Transaction& and returns T, void or
-  // Result<T>. A work_failed() error is kept as the outcome, without any of the writes; every other
-  // error and every exception leaves the store untouched. Do not call the store from within `work`.
-  // Errors: as execute(); invalid_argument for a transact() inside a transact().
+  // or returns the outcome that `key` has already. `work` takes a Transaction& and returns T, void
+  // or Result<T>. A work_failed() error is kept as the outcome, without any of the writes; every
+  // other error and every exception leaves the store untouched. Do not call the store from within
+  // `work`. Errors: as execute(); invalid_argument for a transact() inside a transact().
   template <class F>
   auto transact(const Key& key, F&& work, const TransactOptions& options = {}) {
     using W = internal::WorkType<std::invoke_result_t<F&, Transaction&>>;
@@ -206,8 +206,8 @@ class Store {
   Result<void> doubt(const Reservation& reservation, std::string_view reason = {},
                      Durability durability = Durability::synced);
   // Decides a key that is in doubt, or in progress with an owner that is gone or let its lease
-  // lapse. `outcome` counts for success and failure. Errors: not_found, busy (the owner is at work),
-  // conflict (it is finished already).
+  // lapse. `outcome` counts for success and failure. Errors: not_found, busy (the owner is at
+  // work), conflict (it is finished already).
   Result<void> resolve(const Key& key, Verdict verdict, const Outcome& outcome = {});
   // Removes the record, its outcome and its checkpoints. False when there was none. Errors: busy
   // (the owner is at work).

@@ -5,7 +5,7 @@
 namespace once::model {
 
 static_assert(checkpoint_sequence_offset == row_header_bytes);
-static_assert(checkpoint_fixed_bytes == row_header_bytes + 3 * 8);
+static_assert(checkpoint_fixed_bytes == row_header_bytes + std::size_t{3} * 8);
 
 Bytes encode_checkpoint(const Checkpoint& checkpoint) {
   Bytes value;

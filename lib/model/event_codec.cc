@@ -8,7 +8,7 @@ namespace {
 using Pairs = std::map<std::string, std::string>;
 
 static_assert(event_status_offset == row_header_bytes);
-static_assert(event_fixed_bytes == row_header_bytes + 1 + 4 + 2 * 8);
+static_assert(event_fixed_bytes == row_header_bytes + 1 + 4 + std::size_t{2} * 8);
 
 void write_pairs(Writer& out, const Pairs& pairs) {
   out.u32(static_cast<std::uint32_t>(pairs.size()));

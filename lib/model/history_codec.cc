@@ -5,7 +5,8 @@
 namespace once::model {
 
 static_assert(history_previous_offset == row_header_bytes);
-static_assert(history_fixed_bytes == row_header_bytes + 3 * 8 + 2 + 8 + 4 + holder_bytes);
+static_assert(history_fixed_bytes ==
+              row_header_bytes + std::size_t{3} * 8 + 2 + 8 + 4 + holder_bytes);
 
 Bytes encode_history(const HistoryEntry& entry, Time expires_at) {
   Bytes value;

@@ -9,7 +9,8 @@ constexpr std::uint8_t has_fingerprint = 1;
 constexpr std::uint8_t has_outcome = 2;
 
 static_assert(record_last_history_offset == row_header_bytes);
-static_assert(record_fixed_bytes == row_header_bytes + 8 + 3 + 4 + 6 * 8 + holder_bytes);
+static_assert(record_fixed_bytes ==
+              row_header_bytes + 8 + 3 + 4 + std::size_t{6} * 8 + holder_bytes);
 
 }  // namespace
 

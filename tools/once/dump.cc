@@ -93,8 +93,8 @@ void add_dump(CLI::App& app, Context& context) {
       ->type_name("TABLE");
   command
       ->add_option("--format", arguments->format,
-                   "table (on a terminal), json (one array) or jsonl (one row a line, what load "
-                   "takes)")
+                   "table (on a terminal), json (one array) or\n"
+                   "jsonl (one row a line, what load takes)")
       ->type_name("FORMAT");
   command
       ->add_option("--damaged-log", arguments->damaged_log,

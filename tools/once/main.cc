@@ -96,8 +96,12 @@ int run(int argc, char** argv) {
     out.write(command->help(command == &app ? "" : path_of(app).substr(0, path_of(app).rfind(' '))));
     out.finish(context);
   } catch (const CLI::ParseError& error) {
+    const bool unknown = app.get_subcommands().empty() && !app.remaining().empty() &&
+                         !app.remaining().front().starts_with('-');
     context.fail(exit_usage,
-                 fmt::format("{}; see `{} --help`", error.what(), path_of(app)));
+                 unknown ? fmt::format("there is no subcommand '{}'; `once --help` lists them",
+                                       app.remaining().front())
+                         : fmt::format("{}; see `{} --help`", error.what(), path_of(app)));
   }
   return context.exit_code;
 }

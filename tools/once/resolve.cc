@@ -88,8 +88,8 @@ void add_resolve(CLI::App& app, Context& context) {
   add_key_argument(*command, arguments->key);
   command
       ->add_option("--as", arguments->as,
-                   "success: it happened; failure: it did not and will not; rerun: it did not, and "
-                   "the next to ask carries it out")
+                   "success: it happened; failure: it did not and will not;\n"
+                   "rerun: it did not, and the next to ask carries it out")
       ->required()
       ->type_name("VERDICT");
   command->add_option("--value", arguments->value, "The outcome's bytes; - reads stdin")

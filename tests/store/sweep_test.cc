@@ -1,0 +1,122 @@
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "fixture.h"
+
+using namespace once;
+using namespace once::testing;
+
+namespace {
+
+std::string rows_of(Store& store) {
+  std::string tables;
+  value_of(store.rows(Table::all, [&](const Row& row) {
+    tables += std::to_string(row.index());
+    return true;
+  }));
+  return tables;
+}
+
+}  // namespace
+
+TEST_CASE("a sweep removes what has expired, and nothing else") {
+  const TemporaryDirectory directory;
+  const Simulation simulation;
+  Store store = simulation.open(directory.file("s"));
+  const auto save_step = [&](const Reservation& run) {
+    value_of(store.save_checkpoint(run, "step", "data", Durability::buffered));
+  };
+  value_of(store.execute("expired",
+                         [&](const Reservation& run) {
+                           save_step(run);
+                           return Bytes("x");
+                         },
+                         {.retention = 1h}));
+  value_of(store.execute("live",
+                         [&](const Reservation& run) {
+                           save_step(run);
+                           return Bytes("x");
+                         },
+                         {.retention = 48h * 30}));
+  const Reservation held = reserved(store.reserve("held", {.lease = 1h, .retention = 1h}));
+  save_step(held);
+  const Reservation doubted = reserved(store.reserve("doubt", {.retention = 1h}));
+  value_of(store.doubt(doubted));
+  value_of(store.release(reserved(store.reserve("released", {.retention = 1h}))));
+  value_of(store.publish({.type = "pending"}));
+  simulation.clock->advance(24h * 8);
+
+  // Answered as absent before any sweep.
+  CHECK_FALSE(value_of(store.find("expired")));
+  CHECK_FALSE(value_of(store.find("released")));
+  const std::string before = rows_of(store);
+  CHECK(value_of(store.stats()).expired == 2);
+  const SweepReport report = value_of(store.sweep());
+  CHECK(report.keys == 2);
+  CHECK(report.results == 1);
+  CHECK(report.checkpoints == 1);
+  CHECK(report.history == 9);
+  CHECK(rows_of(store) == before);  // nothing that could be seen has changed
+  CHECK(value_of(store.stats()).expired == 0);
+  CHECK(value_of(store.stats()).checkpoints == 2);
+  CHECK(value_of(store.find("live"))->outcome->value == "x");
+  CHECK(value_of(store.find("held"))->record.status == Status::in_progress);
+  CHECK(value_of(store.find("doubt"))->record.status == Status::in_doubt);
+  CHECK(value_of(store.stats()).events_pending == 1);
+  CHECK(value_of(store.sweep()).keys == 0);
+  CHECK(problems_of(store) == 0);
+  // The lease has long lapsed, and its owner may still finish.
+  value_of(store.complete(held, Outcome::success("late")));
+}
+
+TEST_CASE("expired rows are gone from disk after a sweep") {
+  const TemporaryDirectory directory;
+  const Simulation simulation;
+  const std::string secret = "a value that can be found in the files";
+  Store store = simulation.open(directory.file("s"));
+  value_of(store.execute("k", [&] { return secret; }, {.retention = 1h}));
+  const auto found_in_files = [&] {
+    bool found = false;
+    for (const auto& file : std::filesystem::directory_iterator(directory.file("s"))) {
+      std::ifstream in(file.path(), std::ios::binary);
+      const std::string content{std::istreambuf_iterator<char>(in), {}};
+      found = found || content.find(secret) != std::string::npos;
+    }
+    return found;
+  };
+  CHECK(found_in_files());
+  simulation.clock->advance(1h);
+  value_of(store.sweep());
+  CHECK_FALSE(found_in_files());
+}
+
+TEST_CASE("a million expired keys leave a store under 10 MB") {
+  const TemporaryDirectory directory;
+  const Simulation simulation;
+  Store store = simulation.open(directory.file("s"));
+  constexpr int keys = 1'000'000;
+  constexpr int batch = 1000;
+  for (int first = 0; first < keys; first += batch) {
+    std::vector<ReserveRequest> requests;
+    for (int i = first; i < first + batch; ++i) requests.push_back({.key = std::to_string(i)});
+    auto answers = value_of(store.reserve_many(requests, Durability::buffered));
+    std::vector<CompleteRequest> completions;
+    for (auto& answer : answers) {
+      completions.push_back(
+          {.reservation = std::get<Reservation>(*answer), .outcome = Outcome::success("outcome")});
+    }
+    for (auto& done : value_of(store.complete_many(completions, Durability::buffered))) {
+      REQUIRE(done);
+    }
+  }
+  CHECK(value_of(store.stats()).completed == keys);
+  simulation.clock->advance(24h * 8);  // past the retention of keys and of history
+  CHECK_FALSE(value_of(store.find("999999")));
+  const SweepReport report = value_of(store.sweep());
+  MESSAGE(report.bytes_before << " bytes before, " << report.bytes_after << " after");
+  CHECK(report.bytes_after < 10'000'000);
+  CHECK(value_of(store.stats()).completed == 0);
+  CHECK(value_of(store.stats()).history == 0);
+}

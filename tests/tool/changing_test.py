@@ -1,0 +1,171 @@
+"""resolve, rm, sweep, verify, backup, and the exit codes that need a store."""
+
+import json
+import os
+import subprocess
+
+from common import (HOUR, NOW, TOOL, ToolTest, answered, checkpoint_row, data_row, event_row,
+                    history_row, holder, key_row, main, outcome, result_row, snapshot)
+
+
+class Resolve(ToolTest):
+    def test_success(self):
+        for value in (b"", b"receipt-7", bytes(range(256))):
+            store = self.make_store(key_row("a", "in_doubt"))
+            done = self.once("resolve", store, "a", "--as", "success", "--value", "-", stdin=value)
+            self.assertEqual(done.stdout, b"a is resolved as success\n")
+            self.assertEqual(self.once("get", store, "a").stdout, value)
+            self.once("verify", store)
+        store = self.make_store(key_row("a", "in_doubt"))
+        self.assertEqual(self.json_of("resolve", store, "a", "--as", "success"),
+                         {"key": "a", "resolved": "success"})
+        self.assertIsNone(self.json_of("get", store, "a")["outcome"]["value"])
+
+    def test_from_a_file(self):
+        store = self.make_store(key_row("a", "in_doubt"))
+        file = self.directory / "value"
+        file.write_bytes(b"\xff")
+        self.once("resolve", store, "a", "--as", "success", "--value", file)
+        self.assertEqual(self.once("get", store, "a").stdout, b"\xff")
+        done = self.once("resolve", store, "a", "--as", "success", "--value", "none", code=64)
+        self.assertIn(b"No such file", done.stderr)
+
+    def test_failure(self):
+        store = self.make_store(key_row("a", "in_doubt"))
+        self.once("resolve", store, "a", "--as", "failure", "--code", "declined",
+                  "--message", "no money", "--value", "-", stdin=b"details")
+        found = self.json_of("get", store, "a")
+        self.assertEqual(found["status"], "failed")
+        self.assertEqual(found["outcome"]["code"], "declined")
+        self.assertEqual(found["outcome"]["message"], "no money")
+        self.assertEqual(found["outcome"]["value"], {"text": "details"})
+
+    def test_rerun(self):
+        store = self.make_store(key_row("a", "in_doubt"))
+        self.once("run", store, "--key", "a", "--", "echo", "ran", code=70)
+        self.once("resolve", store, "a", "--as", "rerun")
+        self.assertEqual(self.once("run", store, "--key", "a", "--", "echo", "ran").stdout, b"ran\n")
+
+    def test_what_does_not_go_together(self):
+        store = self.make_store(key_row("a", "in_doubt"))
+        for arguments in (["success", "--code", "c"], ["success", "--message", "m"],
+                          ["rerun", "--value", "-"], ["rerun", "--code", "c"]):
+            self.once("resolve", store, "a", "--as", *arguments, code=64)
+        self.assertEqual(self.json_of("get", store, "a")["status"], "in_doubt")
+
+    def test_what_cannot_be_decided(self):
+        store = self.make_store(answered("done"), key_row("busy", "in_progress", 2, holder=holder()))
+        self.once("resolve", store, "none", "--as", "rerun", code=1)
+        self.once("resolve", store, "busy", "--as", "rerun", code=75)
+        self.assertIn(b"done", self.once("resolve", store, "done", "--as", "rerun", code=74).stderr)
+
+
+class Rm(ToolTest):
+    def test_removes(self):
+        store = self.make_store(answered("a"), answered("b", counter=2), checkpoint_row("a", "s"))
+        self.assertEqual(self.once("rm", store, "a").stdout, b"")
+        self.assertEqual(self.once("ls", store).stdout, b"b\n")
+        self.assertEqual(self.json_of("stats", store)["checkpoints"], 0)
+        self.assertIn(b"there is no a", self.once("rm", store, "a", code=1).stderr)
+        self.assertEqual(self.json_of("rm", store, "a", code=1), {"key": "a", "removed": False})
+        self.once("verify", store)
+
+    def test_not_from_under_an_owner_at_work(self):
+        store = self.make_store(key_row("a", "in_progress", holder=holder()))
+        self.once("rm", store, "a", code=75)
+        self.assertEqual(self.once("ls", store).stdout, b"a\n")
+
+
+class Sweep(ToolTest):
+    def test_removes_what_has_expired(self):
+        past = NOW - HOUR
+        rows = [answered("live")]
+        for i in range(500):
+            rows.append(key_row("x%d" % i, counter=i + 2, expires_at=past))
+            rows.append(result_row("x%d" % i, outcome(b""), i + 2, expires_at=past))
+        store = self.make_store(*rows, key_row("doubt", "in_doubt", 900), event_row(1000))
+        self.assertEqual(self.json_of("stats", store)["expired"], 500)
+        swept = self.json_of("sweep", store)
+        self.assertEqual((swept["keys"], swept["results"], swept["events"]), (500, 500, 0))
+        self.assertIn("bytes_before", swept)
+        self.assertEqual(self.json_of("stats", store)["expired"], 0)
+        self.assertEqual(self.once("ls", store).stdout, b"doubt\nlive\n")
+        self.assertIn(b"removed 0 keys", self.once("sweep", store).stdout)
+
+
+class Verify(ToolTest):
+    def test_all_is_well(self):
+        store = self.make_store(answered("a", b"x"), data_row(b"k", b"v"))
+        report = self.json_of("verify", store)
+        self.assertEqual((report["problem_count"], report["problems"]), (0, []))
+        self.assertGreaterEqual(report["rows"], 3)
+        self.assertRegex(self.once("verify", store).stdout, rb"checked, 0 problems\n$")
+
+    def test_lists_problems_and_exits_1(self):
+        store = self.make_store(
+            key_row("lacks-its-result"), result_row("alone", outcome(b"x"), 2),
+            key_row("another", counter=3), result_row("another", outcome(b"other"), 3))
+        report = self.json_of("verify", store, code=1)
+        self.assertGreaterEqual(report["problem_count"], 3)
+        self.assertEqual(len(report["problems"]), report["problem_count"])
+        text = self.once("verify", store, code=1).stdout.decode()
+        for key in ("lacks-its-result", "alone", "another"):
+            self.assertIn(key, text)
+
+    def test_a_damaged_file_is_found(self):
+        rows = [data_row(b"%06d" % i, os.urandom(300)) for i in range(3000)]
+        store = self.make_store(*rows)
+        self.once("sweep", store)
+        table = max(store.glob("*.sst"), key=lambda path: path.stat().st_size)
+        content = bytearray(table.read_bytes())
+        content[len(content) // 3] ^= 1
+        table.write_bytes(content)
+        self.assertIn(self.once("verify", store, code=None).returncode, (1, 74))
+        self.once("dump", store, code=74)
+
+
+class Backup(ToolTest):
+    def test_copies(self):
+        store = self.make_store(answered("a", b"x"), data_row(b"k", b"v"), event_row(5))
+        copy = self.fresh_path()
+        self.assertEqual(self.json_of("backup", store, copy),
+                         {"store": str(store), "destination": str(copy)})
+        self.assertEqual(self.once("dump", copy).stdout, self.once("dump", store).stdout)
+        self.once("verify", copy)
+
+    def test_overwrites_nothing(self):
+        store = self.make_store(answered("a"))
+        before = snapshot(self.directory)
+        self.once("backup", store, store, code=64)
+        self.once("backup", store, self.directory, code=64)
+        self.assertEqual(snapshot(self.directory), before)
+
+
+class ExitCodes(ToolTest):
+    def test_mismatch_65(self):
+        store = self.fresh_path()
+        self.once("run", store, "--key", "a", "--", "echo", "1")
+        self.once("run", store, "--key", "a", "--", "echo", "2", code=65)
+
+    def test_in_doubt_70(self):
+        store = self.make_store(key_row("a", "in_doubt"))
+        self.once("run", store, "--key", "a", "--", "true", code=70)
+
+    def test_busy_75(self):
+        store = self.make_store(key_row("a", "in_progress", holder=holder()))
+        self.once("run", store, "--key", "a", "--wait", "0s", "--", "true", code=75)
+
+    def test_locked_74(self):
+        store = self.make_store(answered("a"))
+        # The lock of the format: of the open file description, on ONCE.lock.
+        import fcntl
+        import struct
+        with open(store / "ONCE.lock", "r+b") as lock:
+            whole = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            fcntl.fcntl(lock, fcntl.F_OFD_SETLK, whole)
+            self.once("rm", store, "a", code=74)
+            self.assertEqual(self.once("ls", store).stdout, b"a\n")
+
+
+if __name__ == "__main__":
+    main()

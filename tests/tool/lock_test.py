@@ -1,0 +1,96 @@
+"""once lock: one at a time, and never lost in silence."""
+
+import os
+import signal
+import subprocess
+
+from common import TIMEOUT_S, TOOL, main
+from supervised import KILL, SupervisedTest, ended
+
+
+class Lock(SupervisedTest):
+    def arguments(self, script, options=(), key="n"):
+        return [TOOL, "lock", self.store, key, *options, "--", "sh", "-c", script]
+
+    def lock_record(self):
+        return self.json_of("get", self.store, "/once.lock/n")
+
+    def test_the_command_has_our_streams_and_its_exit_code_is_ours(self):
+        run = self.arguments("cat; echo err >&2; exit 5")
+        done = subprocess.run(run, input=b"in", capture_output=True, check=False)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (5, b"in", b"err\n"))
+        self.assertEqual(self.lock_record()["status"], "released")
+        self.run_script("kill -9 $$", code=128 + KILL)
+
+    def test_runs_every_time_with_a_greater_token(self):
+        tokens = [int(self.run_script("echo $ONCE_TOKEN")[0]) for _ in range(3)]
+        self.assertEqual(tokens, sorted(set(tokens)))
+        self.assertEqual(self.run_script("printf %s $ONCE_KEY")[0], b"/once.lock/n")
+
+    def test_one_at_a_time(self):
+        # Each fails when it finds another one at it.
+        inside = self.directory / "inside"
+        script = f"mkdir {inside} || exit 99; echo x >> {self.count}; rmdir {inside}"
+        many = [self.start(self.arguments(script, ["--wait", "2m"])) for _ in range(20)]
+        for process in many:
+            self.finish(process)
+        self.assertEqual(self.runs(), 20)
+
+    def test_held(self):
+        self.start(self.arguments(self.gated))
+        self.up.wait()
+        self.assertIn(b"is held by", self.run_script("echo", "--wait", "0s", code=75)[1])
+        self.assertEqual(self.run_script("echo", "--wait", "0s", key="other")[0], b"\n")
+
+    def test_renewed(self):
+        first = self.start(self.arguments(self.gated, ["--lease", "600ms"]))
+        self.up.wait()
+        self.run_script("echo", "--wait", "3s", code=75)
+        self.go.open()
+        self.finish(first)
+
+    def test_lost(self):
+        first = self.start(self.arguments(self.tree, ["--lease", "300ms"]))
+        self.up.wait()
+        first.send_signal(signal.SIGSTOP)
+        self.run_script("echo", "--wait", "1h")
+        first.send_signal(signal.SIGCONT)
+        self.assertIn(b"taken over", self.finish(first, 75)[1])
+        for pid in self.tree_pids():
+            self.assertTrue(ended(pid, 0), pid)
+
+    def test_killed(self):
+        for _ in range(3):
+            first = self.start(self.arguments(self.tree))
+            self.up.wait()
+            first.kill()
+            self.assertEqual(self.run_script(self.no_overlap())[0], b"again\n")
+
+    def test_guardian_killed(self):
+        first = self.start(self.arguments(self.tree))
+        self.up.wait()
+        os.kill(self.lock_record()["holder"]["pid"], KILL)
+        self.assertEqual(self.run_script(self.no_overlap())[0], b"again\n")
+        self.assertIn(first.wait(TIMEOUT_S), (128 + KILL, 75))
+
+    def test_signals(self):
+        script = f"trap 'echo got; exit 4' TERM; echo > {self.up}; while :; do read x < {self.go}; done"
+        process = self.start(self.arguments(script))
+        self.up.wait()
+        process.terminate()
+        self.assertEqual(self.finish(process, 4)[0], b"got\n")
+
+    def test_cannot_be_started(self):
+        run = [TOOL, "lock", self.store, "n", "--", "no-such-command"]
+        self.assertIn(b"once: cannot run", self.finish(self.start(run), 127)[1])
+        self.run_script("true", "--wait", "0s")
+
+    def test_usage(self):
+        for arguments in (["n"], ["n", "--"], ["", "--", "true"], ["n" * 1025, "--", "true"],
+                          ["n", "--lease", "0s", "--", "true"]):
+            self.finish(self.start([TOOL, "lock", self.store, *arguments]), 64)
+        self.assertFalse(self.store.exists())
+
+
+if __name__ == "__main__":
+    main()

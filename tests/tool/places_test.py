@@ -1,0 +1,168 @@
+"""Paths that are no store, and looking without leaving a trace."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import unittest
+
+from common import (TOOL, ToolTest, answered, checkpoint_row, data_row, event_row, history_row,
+                    key_row, main, snapshot)
+
+NOBODY = 65534
+
+
+def looking(store):
+    """Every way to look at a store that has the key `a`."""
+    return [
+        ["get", store, "a"],
+        ["get", store, "a", "--json"],
+        ["ls", store],
+        ["ls", store, "--json"],
+        ["dump", store],
+        ["dump", store, "--json"],
+        ["dump", store, "--format", "table"],
+        ["dump", store, "--damaged-log", "keep-prefix"],
+        ["stats", store],
+        ["stats", store, "--json"],
+        ["verify", store],
+        ["verify", store, "--json"],
+        ["events", store],
+        ["events", store, "--json"],
+        ["log", store],
+        ["log", store, "--json"],
+    ]
+
+
+def changing(store):
+    return [
+        ["rm", store, "a"],
+        ["sweep", store],
+        ["resolve", store, "a", "--as", "rerun"],
+    ]
+
+
+class NoStore(ToolTest):
+    def test_a_missing_store_is_not_made(self):
+        path = self.directory / "none"
+        for arguments in looking(path) + changing(path) + [["backup", path, self.directory / "b"]]:
+            done = self.once(*arguments, code=74)
+            self.assertEqual(done.stdout, b"", arguments)
+            self.assertIn(b"none", done.stderr)
+        self.once("log", path, "--follow", code=74)
+        self.assertEqual(list(self.directory.iterdir()), [])
+
+    def test_a_directory_of_something_else_is_left_alone(self):
+        other = self.directory / "other"
+        other.mkdir()
+        (other / "letter").write_text("dear aunt")
+        empty = self.directory / "empty"
+        empty.mkdir()
+        before = snapshot(self.directory)
+        for path in (other, empty, other / "letter", other / "letter" / "below"):
+            for arguments in looking(path) + changing(path):
+                self.once(*arguments, code=74)
+            self.once("log", path, "--follow", code=74)
+        self.once("load", other, code=64)
+        self.assertEqual(snapshot(self.directory), before)
+
+    def test_a_store_of_a_newer_format(self):
+        store = self.make_store(answered("a"))
+        (store / "ONCE").write_text("once store\nformat 99\n")
+        before = snapshot(store)
+        for arguments in looking(store) + changing(store):
+            self.assertIn(b"99", self.once(*arguments, code=74).stderr)
+        self.assertEqual(snapshot(store), before)
+
+
+class Permission(ToolTest):
+    def as_nobody(self, *arguments, code):
+        if os.geteuid() != 0:
+            return self.once(*arguments, code=code)
+        # A copy, since the directory of the build may be closed to others.
+        tool = self.directory / "once"
+        if not tool.exists():
+            shutil.copy(TOOL, tool)
+            tool.chmod(0o755)
+            self.directory.chmod(0o755)
+        done = subprocess.run([tool, *map(str, arguments)], user=NOBODY, group=NOBODY,
+                              extra_groups=[], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=120, check=False)
+        self.assertEqual(done.returncode, code, (arguments, done.stdout, done.stderr))
+        return done
+
+    def test_a_store_that_may_not_be_read(self):
+        store = self.make_store(answered("a"))
+        for path in store.iterdir():
+            path.chmod(0)
+        store.chmod(0)
+        for arguments in looking(store) + changing(store):
+            self.assertIn(b"ermission", self.as_nobody(*arguments, code=74).stderr)
+        self.assertIn(b"ermission", self.as_nobody("log", store, "--follow", code=74).stderr)
+        store.chmod(0o755)
+        for arguments in looking(store) + changing(store):
+            self.assertIn(b"ermission", self.as_nobody(*arguments, code=74).stderr)
+
+    def test_a_file_of_the_store_that_may_not_be_read(self):
+        store = self.make_store(answered("a", b"x"))
+        for path in store.iterdir():
+            path.chmod(0o644)
+        current = store / "CURRENT"
+        current.chmod(0)
+        for arguments in looking(store):
+            self.as_nobody(*arguments, code=74)
+
+    def test_a_store_that_may_be_read_but_not_written(self):
+        store = self.make_store(answered("a", b"x"))
+        store.chmod(0o755)
+        for path in store.iterdir():
+            path.chmod(0o644)
+        before = snapshot(store)
+        self.assertEqual(self.as_nobody("get", store, "a", code=0).stdout, b"x")
+        for arguments in changing(store):
+            self.assertIn(b"ermission", self.as_nobody(*arguments, code=74).stderr)
+        self.as_nobody("load", self.directory / "mine", code=74)
+        self.as_nobody("backup", store, self.directory / "mine", code=74)
+        self.assertEqual(snapshot(store), before)
+
+
+class NoTrace(ToolTest):
+    def rows(self):
+        return [answered("a", b"x"), key_row("b", "in_doubt", 2), checkpoint_row("a", "s"),
+                event_row(5), history_row(6, "gone", "removed"), data_row(b"k", b"v")]
+
+    def test_looking_changes_nothing(self):
+        store = self.make_store(*self.rows())
+        # With a log that was not written out, too: what opening for writing would recover.
+        self.once("run", store, "--key", "c", "--", "true")
+        before = snapshot(self.directory)
+        for arguments in looking(store):
+            self.once(*arguments)
+            self.assertEqual(snapshot(self.directory), before, arguments)
+        self.once("backup", store, self.directory / "copy")
+        after = {name: what for name, what in snapshot(self.directory).items()
+                 if not name.startswith("copy")}
+        self.assertEqual(after, before)
+
+    def test_looking_works_where_nothing_can_be_written(self):
+        store = self.make_store(*self.rows())
+        for path in [*store.iterdir(), store]:
+            path.chmod(path.stat().st_mode & 0o555)
+        for arguments in looking(store):
+            self.once(*arguments)
+
+    def test_looking_works_while_the_store_is_held(self):
+        store = self.make_store(*self.rows())
+        # A command that runs does not hold the store, and its renewals must not meet a lock.
+        with subprocess.Popen([TOOL, "run", store, "--key", "long", "--", "sh", "-c", "read line"],
+                              stdin=subprocess.PIPE) as run:
+            while self.json_of("stats", store)["in_progress"] == 0:
+                self.assertIsNone(run.poll())
+            for arguments in looking(store):
+                self.once(*arguments)
+            run.stdin.close()
+            self.assertEqual(run.wait() in (0, 1), True)
+
+
+if __name__ == "__main__":
+    main()

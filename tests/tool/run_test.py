@@ -1,0 +1,432 @@
+"""once run: what it promises to who retries, to who waits and to who is killed."""
+
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+
+from common import TIMEOUT_S, TOOL, main
+from supervised import KILL, Gate, SupervisedTest, ended
+
+
+class Replay(SupervisedTest):
+    def test_byte_for_byte(self):
+        blob = self.directory / "blob"
+        blob.write_bytes(bytes(range(256)) * 999)
+        script = self.counting + f"cat {blob}; cat {blob} {blob} >&2"
+        first = self.run_script(script)
+        self.assertEqual(first, (blob.read_bytes(), blob.read_bytes() * 2))
+        for _ in range(3):
+            self.assertEqual(self.run_script(script), first)
+        self.assertEqual(self.runs(), 1)
+        self.assertEqual(self.once("get", self.store, "k").stdout, blob.read_bytes())
+
+    def test_nothing_written_is_replayed_as_nothing(self):
+        self.assertEqual(self.run_script(self.counting), (b"", b""))
+        self.assertEqual(self.run_script(self.counting), (b"", b""))
+        self.assertEqual(self.runs(), 1)
+
+    def test_twenty_at_once(self):
+        script = self.counting + "echo from $$; echo oops >&2"
+        many = [self.start(self.arguments(script, ["--wait", "2m"])) for _ in range(20)]
+        answers = {self.finish(process) for process in many}
+        self.assertEqual(len(answers), 1)
+        self.assertEqual(self.runs(), 1)
+
+    def test_another_command_is_a_mismatch(self):
+        run = [TOOL, "run", self.store, "--key", "k", "--"]
+        self.assertEqual(self.finish(self.start([*run, "echo", "a b"]))[0], b"a b\n")
+        for other in (["echo", "a", "b"], ["echo", "a b", ""], ["echo"], ["echo a b"]):
+            self.assertIn(b"once: ", self.finish(self.start([*run, *other]), 65)[1])
+        again = [*run[:-1], "--no-fingerprint", "--", "echo", "other"]
+        self.finish(self.start(["env", "LC_ALL=C", *again]), 0)
+
+    def test_without_fingerprint_any_command_gets_the_answer(self):
+        self.assertEqual(self.run_script("echo one", "--no-fingerprint")[0], b"one\n")
+        self.assertEqual(self.run_script("echo two", "--no-fingerprint")[0], b"one\n")
+
+    def test_ttl(self):
+        self.run_script(self.counting, "--ttl", "1ms")
+        self.wait_until(lambda: self.run_script(self.counting, "--ttl", "1ms") and self.runs() > 1)
+
+    def test_resolved_by_hand(self):
+        for key, arguments, code, out, err in (
+                ("yes", ["success", "--value", "-"], 0, b"rec\0eipt", b""),
+                ("none", ["success"], 0, b"", b""),
+                ("no", ["failure", "--message", "no money"], 1, b"", b"once: no money\n")):
+            process = self.start(self.arguments(self.gated, key=key))
+            self.up.wait()
+            process.kill()
+            process.wait()
+            self.run_script(self.gated, code=70, key=key)
+            self.once("resolve", self.store, key, "--as", *arguments, stdin=b"rec\0eipt")
+            self.assertEqual(self.run_script(self.gated, code=code, key=key), (out, err))
+        self.assertEqual(self.runs(), 3)
+
+
+class ExitCode(SupervisedTest):
+    def test_failure_gives_the_key_back(self):
+        script = self.counting + "echo attempt $ONCE_ATTEMPT; exit 3"
+        self.assertEqual(self.run_script(script, code=3)[0], b"attempt 1\n")
+        self.assertEqual(self.record()["status"], "released")
+        self.assertEqual(self.run_script(script, code=3)[0], b"attempt 2\n")
+        self.assertEqual(self.runs(), 2)
+
+    def test_kept_failure(self):
+        script = self.counting + "echo out; echo err >&2; exit 7"
+        for _ in range(3):
+            got = self.run_script(script, "--keep-failures", "1h", code=7)
+            self.assertEqual(got, (b"out\n", b"err\n"))
+        self.assertEqual(self.runs(), 1)
+        self.assertEqual(self.record()["status"], "failed")
+
+    def test_kept_failure_expires(self):
+        def again():
+            self.run_script(self.counting + "exit 7", "--keep-failures", "1ms", code=7)
+            return self.runs() > 1
+        self.wait_until(again)
+
+    def test_killed_by_a_signal(self):
+        self.run_script("kill -SEGV $$", code=128 + signal.SIGSEGV)
+        self.assertEqual(self.record()["status"], "released")
+
+    def test_cannot_be_started(self):
+        file = self.directory / "file"
+        file.write_text("no program")
+        for command, code in (("no-such-command", 127), ("", 127), (str(file), 126),
+                              (str(self.directory), 126)):
+            run = [TOOL, "run", self.store, "--key", "k", "--no-fingerprint", "--", command]
+            self.assertIn(b"once: cannot run", self.finish(self.start(run), code)[1])
+            self.assertEqual(self.record()["status"], "released")
+        self.assertEqual(self.run_script("echo ran", "--no-fingerprint")[0], b"ran\n")
+
+    def test_usage(self):
+        run = [TOOL, "run", self.store, "--key"]
+        for arguments in (["k"], ["k", "--"], ["k", "true"], ["", "--", "true"],
+                          ["a/b", "--", "true"], ["%zz", "--", "true"],
+                          ["k", "--lease", "soon", "--", "true"], ["k", "--ttl", "0s", "--", "true"],
+                          ["k", "--on-crash", "cry", "--", "true"],
+                          ["t/o/k", "--tenant", "u", "--", "true"]):
+            self.assertIn(b"once: ", self.finish(self.start([*run, *arguments]), 64)[1])
+        self.assertFalse(self.store.exists())
+
+    def test_not_a_store(self):
+        file = self.directory / "file"
+        file.write_text("")
+        run = [TOOL, "run", file, "--key", "k", "--", "touch", self.directory / "ran"]
+        self.finish(self.start(run), 74)
+        self.assertFalse((self.directory / "ran").exists())
+
+    def test_json_is_the_last_line_of_stderr(self):
+        for replayed in (False, True):
+            out, err = self.run_script("echo out; echo err >&2", "--json")
+            self.assertEqual(out, b"out\n")
+            last = json.loads(err.splitlines()[-1])
+            self.assertEqual(err.splitlines()[:-1], [b"err"])
+            self.assertGreater(last.pop("token"), 0)
+            self.assertEqual(last, {"key": "k", "status": "completed", "replayed": replayed,
+                                    "attempt": 1, "exit_code": 0})
+
+
+class Waiting(SupervisedTest):
+    def test_busy(self):
+        self.start(self.arguments(self.gated))
+        self.up.wait()
+        err = self.run_script(self.gated, "--wait", "0s", code=75)[1]
+        self.assertIn(b"'k'", err)
+        self.assertIn(b"pid %d" % self.record()["holder"]["pid"], err)
+        self.assertEqual(self.runs(), 1)
+
+    def test_gets_the_answer_as_soon_as_there_is_one(self):
+        first = self.start(self.arguments(self.gated + "echo done"))
+        self.up.wait()
+        before = self.openings()
+        waiting = self.start(self.arguments(self.gated + "echo done", ["--wait", "1h"]))
+        self.wait_until(lambda: self.openings() > before)  # it has looked and found it held
+        self.go.open()
+        self.assertEqual(self.finish(first), self.finish(waiting))
+        self.assertEqual(self.runs(), 1)
+
+    def test_takes_over_what_was_released(self):
+        script = f"echo x >> {self.count}; echo > {self.up}; read x < {self.go}; exit $ONCE_ATTEMPT"
+        many = [self.start(self.arguments(script, ["--wait", "1h"])) for _ in range(4)]
+        for _ in many:
+            self.up.wait()
+            self.go.open()
+        codes = sorted(process.wait(TIMEOUT_S) for process in many)
+        self.assertEqual(codes, [1, 2, 3, 4])
+
+    def test_a_signal_ends_the_waiting(self):
+        self.start(self.arguments(self.gated))
+        self.up.wait()
+        before = self.openings()
+        waiting = self.start(self.arguments(self.gated, ["--wait", "1h"]))
+        self.wait_until(lambda: self.openings() > before)
+        waiting.terminate()
+        self.finish(waiting, 128 + signal.SIGTERM)
+
+    def test_the_store_is_not_held(self):
+        self.start(self.arguments(self.gated))
+        self.up.wait()
+        self.assertEqual(self.run_script("echo other", key="other")[0], b"other\n")
+        self.once("sweep", self.store)
+
+    def test_the_lease_is_renewed(self):
+        first = self.start(self.arguments(self.gated + "echo done", ["--lease", "600ms"]))
+        self.up.wait()
+        self.run_script(self.gated, "--lease", "600ms", "--wait", "3s", "--on-crash", "rerun",
+                        "--no-fingerprint", code=75)
+        self.go.open()
+        self.assertEqual(self.finish(first)[0], b"done\n")
+        self.assertEqual(self.runs(), 1)
+
+    def test_who_lost_the_lease_is_killed_and_does_not_count(self):
+        options = ["--lease", "300ms", "--on-crash", "rerun", "--no-fingerprint"]
+        first = self.start(self.arguments(self.tree, options))
+        self.up.wait()
+        first.send_signal(signal.SIGSTOP)  # nobody renews
+        self.assertEqual(self.run_script("echo second", "--wait", "1h", *options)[0], b"second\n")
+        first.send_signal(signal.SIGCONT)
+        self.assertIn(b"taken over", self.finish(first, 75)[1])
+        for pid in self.tree_pids():
+            self.assertTrue(ended(pid, 0), pid)
+        self.assertEqual(self.run_script("echo third", *options)[0], b"second\n")
+
+
+class Killed(SupervisedTest):
+    def kill_in_the_middle(self, *options):
+        process = self.start(self.arguments(self.tree, options))
+        self.up.wait()
+        process.kill()
+        return process
+
+    def test_everything_dies_with_it(self):
+        self.kill_in_the_middle()
+        self.assertEqual(len(self.tree_pids()), 3)
+        for pid in self.tree_pids():
+            self.assertTrue(ended(pid), pid)
+
+    def test_in_doubt_until_somebody_decides(self):
+        self.kill_in_the_middle()
+        for _ in range(2):
+            err = self.run_script(self.tree, code=70)[1]
+            self.assertIn(b"once resolve %s k --as " % os.fsencode(self.store), err)
+        self.assertEqual(self.record()["status"], "in_doubt")
+        self.once("resolve", self.store, "k", "--as", "rerun")
+        self.assertEqual(self.run_script("echo again", "--no-fingerprint")[0], b"again\n")
+
+    def test_runs_again_at_once_but_never_beside_the_old_one(self):
+        options = ["--on-crash", "rerun", "--no-fingerprint"]
+        for _ in range(5):
+            self.kill_in_the_middle(*options)
+            # Well before the lease of five minutes.
+            out = self.run_script(self.no_overlap() + "; exit 3", *options, code=3)[0]
+            self.assertEqual(out, b"again\n")
+
+    def test_who_waits_takes_over(self):
+        options = ["--on-crash", "rerun", "--no-fingerprint"]
+        process = self.start(self.arguments(self.tree, options))
+        self.up.wait()
+        before = self.openings()
+        waiting = self.start(self.arguments(self.no_overlap(), ["--wait", "1h", *options]))
+        self.wait_until(lambda: self.openings() > before)
+        process.kill()
+        self.assertEqual(self.finish(waiting)[0], b"again\n")
+
+    def test_guardian_killed(self):
+        process = self.start(self.arguments(self.tree))
+        self.up.wait()
+        os.kill(self.record()["holder"]["pid"], KILL)
+        self.assertIn(b"once resolve", self.finish(process, 70)[1])
+        for pid in self.tree_pids():
+            self.assertTrue(ended(pid, 0), pid)
+        self.run_script(self.tree, code=70)
+
+    def test_guardian_killed_and_run_again(self):
+        options = ["--on-crash", "rerun", "--no-fingerprint"]
+        for _ in range(5):
+            process = self.start(self.arguments(self.tree, options))
+            self.up.wait()
+            guardian = self.record()["holder"]["pid"]
+            before = self.openings()
+            waiting = self.start(
+                self.arguments(self.no_overlap() + "; exit 3", ["--wait", "1h", *options]))
+            self.wait_until(lambda: self.openings() > before)
+            os.kill(guardian, KILL)
+            self.assertEqual(self.finish(waiting, 3)[0], b"again\n")
+            # The waiting one may have been first to say so.
+            self.assertIn(process.wait(TIMEOUT_S), (128 + KILL, 75))
+
+    def test_between_the_end_of_the_command_and_writing_it_down(self):
+        script = f"echo $$ > {self.pids}; " + self.gated
+        process = self.start(self.arguments(script))
+        self.up.wait()
+        pid = self.tree_pids()[0]
+        with open(self.store / "ONCE.lock", "r+b") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_EX)
+            self.go.open()
+            self.assertTrue(ended(pid))
+            process.kill()
+            process.wait()
+        self.run_script(script, code=70)
+        self.assertEqual(self.runs(), 1)
+
+    def test_a_group_killed_as_a_whole(self):
+        process = self.start(self.arguments(self.tree), start_new_session=True)
+        self.up.wait()
+        os.killpg(process.pid, KILL)
+        for pid in self.tree_pids():
+            self.assertTrue(ended(pid), pid)
+        self.run_script(self.tree, code=70)
+
+
+class Signals(SupervisedTest):
+    def test_passed_on_and_recorded(self):
+        for number in ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2"):
+            script = (f"trap 'echo got {number}; exit 0' {number}; echo > {self.up}; "
+                      f"while :; do read x < {self.go}; done")
+            process = self.start(self.arguments(script, key=number))
+            self.up.wait()
+            process.send_signal(getattr(signal, "SIG" + number))
+            self.assertEqual(self.finish(process)[0], b"got %s\n" % number.encode())
+            self.assertEqual(self.record(number)["status"], "completed")
+
+    def test_a_command_that_dies_of_it(self):
+        process = self.start(self.arguments(f"echo > {self.up}; exec sleep 1000"))
+        self.up.wait()
+        process.terminate()
+        self.finish(process, 128 + signal.SIGTERM)
+        self.assertEqual(self.record()["status"], "released")
+
+    def test_the_command_starts_with_the_signals_we_were_started_with(self):
+        script = "grep -E '^Sig(Blk|Ign)' /proc/self/status"
+        expected = subprocess.run(["sh", "-c", script], capture_output=True, check=True).stdout
+        self.assertEqual(self.run_script(script)[0], expected)
+
+    def test_a_key_of_the_terminal_reaches_the_command_once(self):
+        counter = self.directory / "counter.py"
+        counter.write_text(
+            "import signal, sys\n"
+            "seen = []\n"
+            "signal.signal(signal.SIGINT, lambda *_: seen.append(1))\n"
+            f"open('{self.up}', 'w').write('x')\n"
+            f"open('{self.go}').readline()\n"
+            "print('seen', len(seen), flush=True)\n")
+        run = [TOOL, "run", str(self.store), "--key", "k", "--", sys.executable, str(counter)]
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execv(TOOL, run)
+        self.up.wait()
+        os.write(terminal, b"\x03")
+        # The echo of the terminal tells that the key was taken; give a second signal, sent to the
+        # front and so passed on, after it: what arrives in the end is these two, and not three.
+        self.assertIn(b"^C", os.read(terminal, 100))
+        self.wait_until(lambda: self.pending_int(pid) == 0)
+        os.kill(pid, signal.SIGINT)
+        self.wait_until(lambda: self.pending_int(pid) == 0)
+        # The front reads orders from signals and terminal in turn; its own answer to this one comes
+        # after it has passed the others on.
+        os.kill(pid, signal.SIGWINCH)
+        self.wait_until(lambda: self.pending_int(pid) == 0)
+        self.go.open()
+        got = b""
+        while b"seen" not in got or b"\n" not in got[got.index(b"seen"):]:
+            got += os.read(terminal, 100)
+        self.assertIn(b"seen 2", got)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+        os.close(terminal)
+
+    @staticmethod
+    def pending_int(pid):
+        with open(f"/proc/{pid}/status", encoding="ascii") as status:
+            lines = dict(line.split(":", 1) for line in status)
+        return int(lines["ShdPnd"], 16) | int(lines["SigPnd"], 16)
+
+
+class Streams(SupervisedTest):
+    def test_live(self):
+        process = self.start(self.arguments(f"echo early; read x < {self.go}; echo late"))
+        self.assertEqual(process.stdout.readline(), b"early\n")
+        self.assertIsNone(process.poll())
+        self.go.open()
+        self.assertEqual(self.finish(process)[0], b"late\n")
+        self.assertEqual(self.run_script(f"echo early; read x < {self.go}; echo late")[0],
+                         b"early\nlate\n")
+
+    def test_stdin_is_the_commands(self):
+        run = [TOOL, "run", self.store, "--key", "k", "--", "cat"]
+        done = subprocess.run(run, input=b"to the command", capture_output=True, check=True)
+        self.assertEqual(done.stdout, b"to the command")
+
+    def test_a_slow_reader_gets_everything(self):
+        process = self.start(self.arguments("head -c 3000000 /dev/zero"))
+        self.wait_until(lambda: self.record()["status"] == "in_progress")
+        self.assertEqual(len(self.finish(process)[0]), 3000000)
+
+    def test_a_reader_that_goes_away_does_not_stop_the_command(self):
+        reading, writing = os.pipe()
+        script = f"echo > {self.up}; read x < {self.go}; echo one && echo two && echo ok >&2"
+        process = self.start(self.arguments(script), stdout=writing)
+        os.close(writing)
+        self.up.wait()
+        os.close(reading)
+        self.go.open()
+        self.assertEqual(self.finish(process)[1], b"ok\n")
+        self.assertEqual(self.run_script(script), (b"one\ntwo\n", b"ok\n"))
+
+    def test_started_with_stdout_closed(self):
+        run = self.arguments("echo out; echo err >&2")
+        process = self.start(["sh", "-c", 'exec "$@" >&-', "sh", *run])
+        self.assertIn(b"err\n", self.finish(process)[1])
+        self.assertEqual(self.run_script("echo out; echo err >&2"), (b"out\n", b"err\n"))
+
+    def test_what_is_left_in_the_background_is_not_waited_for(self):
+        script = f"sleep 1000 & echo $! > {self.pids}; echo done"
+        self.assertEqual(self.run_script(script)[0], b"done\n")
+        pid = self.tree_pids()[0]
+        self.assertFalse(ended(pid, 0))  # it was left on purpose
+        os.kill(pid, KILL)
+
+    def test_too_much_to_keep(self):
+        size = 17 << 20
+        script = self.counting + f"head -c {size} /dev/zero"
+        out, err = self.run_script(script)
+        self.assertEqual(len(out), size)
+        self.assertIn(b"once: ", err)
+        out, err = self.run_script(script, code=74)
+        self.assertEqual(out, b"")
+        self.assertIn(b"too large to keep", err)
+        self.assertEqual(self.runs(), 1)
+
+    def test_arguments_arrive_byte_for_byte(self):
+        arguments = ["[a,b]", "", "--json", "%%", "{}", b"\xff\n", "--", "-h"]
+        run = [TOOL, "run", self.store, "--key", "k", "--", "printf", "<%s>", *arguments]
+        expected = b"".join(b"<" + os.fsencode(a) + b">" for a in arguments)
+        self.assertEqual(self.finish(self.start(run))[0], expected)
+
+
+class Keys(SupervisedTest):
+    def test_environment(self):
+        out = self.run_script("echo $ONCE_KEY $ONCE_ATTEMPT $ONCE_TOKEN", key="t/%20o/i%2Fd")[0]
+        key, attempt, token = out.decode().split()
+        self.assertEqual((key, attempt), ("t/%20o/i%2Fd", "1"))
+        self.assertEqual(int(token), self.record(key)["token"])
+
+    def test_any_bytes(self):
+        for key in ("%00", "%FF%00", "a%2Fb", "%0A", "%00/%FF/%25"):
+            self.assertEqual(self.run_script("printf %s $ONCE_KEY", key=key)[0].decode(), key)
+            self.assertEqual(self.record(key)["key"], key)
+
+    def test_parts(self):
+        run = [TOOL, "run", self.store, "--tenant", b"a/\xff", "--operation", "%o", "--key", "i%2Fd"]
+        out = self.finish(self.start([*run, "--", "sh", "-c", "printf %s $ONCE_KEY"]))[0]
+        self.assertEqual(out, b"a%2F%FF/%25o/i%2Fd")
+
+
+if __name__ == "__main__":
+    main()
