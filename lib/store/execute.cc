@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "store/limit_checks.h"
 #include "store/store_impl.h"
 
 namespace once {
@@ -14,7 +15,7 @@ Result<void> leave(Store& store, const Reservation& reservation, const Error& er
   switch (error.code) {
     case ErrorCode::work_failed:
       return store.complete(
-          reservation, Outcome::failure(error.failure_code, error.message),
+          reservation, failure_outcome(error),
           {.retention = options.failure_retention, .durability = options.durability});
     case ErrorCode::work_not_started:
     case ErrorCode::work_retryable:

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "engine/embedded/embedded_engine.h"
-#include "store/transaction_impl.h"
+#include "store/limit_checks.h"
 
 namespace once {
 
@@ -63,13 +63,22 @@ std::size_t bytes_of(const Row& row) {
 // The same limits as for whoever writes through the store.
 Result<void> check_row(const Row& row, const Options& options) {
   if (const auto* key = std::get_if<KeyRow>(&row)) return key->key.validate();
-  if (const auto* result = std::get_if<ResultRow>(&row)) return result->key.validate();
-  if (const auto* entry = std::get_if<HistoryEntry>(&row)) return entry->key.validate();
+  if (const auto* result = std::get_if<ResultRow>(&row)) {
+    if (auto checked = result->key.validate(); !checked) return checked;
+    return check_outcome(result->outcome, options);
+  }
+  if (const auto* entry = std::get_if<HistoryEntry>(&row)) {
+    if (auto checked = entry->key.validate(); !checked) return checked;
+    return check_reason(entry->note);
+  }
   if (const auto* event = std::get_if<Event>(&row)) return check_event(*event, options);
-  if (const auto* data = std::get_if<DataRow>(&row)) return check_data_key(data->key);
+  if (const auto* data = std::get_if<DataRow>(&row)) {
+    if (auto checked = check_data_key(data->key); !checked) return checked;
+    return check_data_value(data->value, options);
+  }
   if (const auto* saved = std::get_if<CheckpointRow>(&row)) {
     if (auto checked = saved->key.validate(); !checked) return checked;
-    return check_checkpoint(saved->checkpoint.name, {}, options);
+    return check_checkpoint(saved->checkpoint.name, saved->checkpoint.data, options);
   }
   return {};
 }

@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "store/limit_checks.h"
 #include "store/store_impl.h"
-#include "store/transaction_impl.h"
 
 namespace once {
 namespace {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "store/limit_checks.h"
 #include "store/store_impl.h"
 
 namespace once {
@@ -22,13 +23,6 @@ Result<void> check_options(const ReserveOptions& options) {
   if (options.retention >= Duration::zero()) return {};
   return fail(ErrorCode::invalid_argument, "a retention of {} ms is less than none",
               options.retention.count());
-}
-
-Result<void> check_text(std::string_view text) {
-  constexpr std::size_t most = 4096;
-  if (text.size() <= most) return {};
-  return fail(ErrorCode::limit_exceeded, "the reason has {} bytes, and {} are allowed", text.size(),
-              most);
 }
 
 Result<void> without_answer(Result<std::monostate> answer) {
@@ -121,7 +115,7 @@ Result<ReserveAnswer> Store::reserve(const Key& key, const ReserveOptions& optio
 
 Result<void> Store::complete(const Reservation& reservation, const Outcome& outcome,
                              const CompleteOptions& options) {
-  if (auto checked = impl_->check_outcome(outcome); !checked) return checked;
+  if (auto checked = check_outcome(outcome, impl_->options); !checked) return checked;
   auto done = impl_->transition<Provenance>(
       reservation.key, options.durability, [&](const ledger::Moment& moment) {
         return ledger::finish(moment, reservation.token, outcome, options.retention);
@@ -146,7 +140,7 @@ Result<Reservation> Store::renew(const Reservation& reservation, Duration lease,
 
 Result<void> Store::release(const Reservation& reservation, std::string_view reason,
                             Durability durability) {
-  if (auto checked = check_text(reason); !checked) return checked;
+  if (auto checked = check_reason(reason); !checked) return checked;
   return without_answer(impl_->transition<std::monostate>(
       reservation.key, durability, [&](const ledger::Moment& moment) {
         return ledger::release(moment, reservation.token, reason);
@@ -155,7 +149,7 @@ Result<void> Store::release(const Reservation& reservation, std::string_view rea
 
 Result<void> Store::doubt(const Reservation& reservation, std::string_view reason,
                           Durability durability) {
-  if (auto checked = check_text(reason); !checked) return checked;
+  if (auto checked = check_reason(reason); !checked) return checked;
   return without_answer(impl_->transition<std::monostate>(
       reservation.key, durability, [&](const ledger::Moment& moment) {
         return ledger::doubt(moment, reservation.token, reason);
@@ -163,7 +157,7 @@ Result<void> Store::doubt(const Reservation& reservation, std::string_view reaso
 }
 
 Result<void> Store::resolve(const Key& key, Verdict verdict, const Outcome& outcome) {
-  if (auto checked = impl_->check_outcome(outcome); !checked) return checked;
+  if (auto checked = check_outcome(outcome, impl_->options); !checked) return checked;
   const bool success = outcome.kind == OutcomeKind::success;
   if (verdict != Verdict::rerun && success != (verdict == Verdict::success)) {
     return once::fail(ErrorCode::invalid_argument, "a {} outcome does not go with the verdict {}",
@@ -222,7 +216,8 @@ Result<std::vector<Result<void>>> Store::complete_many(std::span<const CompleteR
   if (auto checked = impl_->check(); !checked) return pass(checked);
   for (const CompleteRequest& request : requests) {
     if (auto checked = request.reservation.key.validate(); !checked) return pass(checked);
-    if (auto checked = impl_->check_outcome(request.outcome); !checked) return pass(checked);
+    if (auto checked = check_outcome(request.outcome, impl_->options); !checked)
+      return pass(checked);
   }
   std::vector<Result<void>> answers(requests.size());
   std::vector<engine::Update> updates;

@@ -35,31 +35,6 @@ Result<void> Store::Impl::check(const Key& key) const {
   return key.validate();
 }
 
-Result<void> Store::Impl::check_outcome(const Outcome& outcome) const {
-  constexpr std::size_t max_short = 255;
-  constexpr std::size_t max_message = std::size_t{64} << 10;
-  const std::size_t size = outcome.value ? outcome.value->size() : 0;
-  if (size > options.max_outcome_bytes) {
-    return once::fail(
-        ErrorCode::limit_exceeded,
-        "the outcome has {} bytes, and {} are allowed (Options::max_outcome_bytes); keep it "
-        "elsewhere and store a reference",
-        size, options.max_outcome_bytes);
-  }
-  const std::pair<const char*, std::pair<std::size_t, std::size_t>> parts[] = {
-      {"code", {outcome.code.size(), max_short}},
-      {"content type", {outcome.content_type.size(), max_short}},
-      {"message", {outcome.message.size(), max_message}}};
-  for (const auto& [name, sizes] : parts) {
-    if (sizes.first > sizes.second) {
-      return once::fail(ErrorCode::limit_exceeded,
-                        "the {} of the outcome has {} bytes, and {} are allowed", name, sizes.first,
-                        sizes.second);
-    }
-  }
-  return {};
-}
-
 ledger::Moment Store::Impl::moment(const Key& key, const engine::Current& current) const {
   ledger::Moment moment{.key = key,
                         .record = current.record,

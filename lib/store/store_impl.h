@@ -25,7 +25,6 @@ class Store::Impl {
   // ok() unless the store was closed or this process is a fork of the one that opened it.
   [[nodiscard]] Result<void> check() const;
   [[nodiscard]] Result<void> check(const Key& key) const;
-  [[nodiscard]] Result<void> check_outcome(const Outcome& outcome) const;
 
   // Runs a transition of the ledger on the record of `key` and returns its answer.
   template <class T>

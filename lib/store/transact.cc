@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "store/limit_checks.h"
 #include "store/store_impl.h"
 #include "store/transaction_impl.h"
 
@@ -125,9 +126,9 @@ Result<Provenance> Attempt::run(const std::function<Result<Outcome>(Transaction&
 Result<Outcome> Attempt::outcome_of(Result<Outcome> worked) const {
   if (!worked) {
     if (worked.error().code != ErrorCode::work_failed) return worked;
-    worked = Outcome::failure(worked.error().failure_code, worked.error().message);
+    worked = failure_outcome(worked.error());
   }
-  if (auto checked = store_.check_outcome(*worked); !checked) return pass(checked);
+  if (auto checked = check_outcome(*worked, store_.options); !checked) return pass(checked);
   return worked;
 }
 

@@ -1,48 +1,10 @@
 #include "once/transaction.h"
 
 #include "base/error.h"
+#include "store/limit_checks.h"
 #include "store/transaction_impl.h"
 
 namespace once {
-
-Result<void> check_data_key(ByteView key) {
-  if (!key.empty() && key.size() <= max_data_key_bytes) return {};
-  return fail(ErrorCode::invalid_argument, "a data key of {} bytes; give 1 to {} bytes", key.size(),
-              max_data_key_bytes);
-}
-
-Result<void> check_event(const Event& event, const Options& options) {
-  constexpr std::size_t max_name = 255;
-  for (const std::string* name :
-       {&event.id, &event.aggregate_type, &event.aggregate_id, &event.type}) {
-    if (name->size() > max_name) {
-      return fail(
-          ErrorCode::limit_exceeded,
-          "id, type, aggregate type and aggregate id of an event have at most {} bytes each",
-          max_name);
-    }
-  }
-  std::size_t bytes = event.payload.size();
-  for (const auto* pairs : {&event.headers, &event.metadata}) {
-    for (const auto& [name, value] : *pairs) bytes += name.size() + value.size();
-  }
-  if (bytes <= options.max_event_bytes) return {};
-  return fail(ErrorCode::limit_exceeded,
-              "the event has {} bytes, and {} are allowed (Options::max_event_bytes); publish a "
-              "reference to what is larger",
-              bytes, options.max_event_bytes);
-}
-
-Result<void> check_checkpoint(ByteView name, ByteView data, const Options& options) {
-  if (name.empty() || name.size() > max_checkpoint_name_bytes) {
-    return fail(ErrorCode::invalid_argument, "a checkpoint's name of {} bytes; give 1 to {} bytes",
-                name.size(), max_checkpoint_name_bytes);
-  }
-  if (data.size() <= options.max_outcome_bytes) return {};
-  return fail(ErrorCode::limit_exceeded,
-              "the checkpoint has {} bytes, and {} are allowed (Options::max_outcome_bytes)",
-              data.size(), options.max_outcome_bytes);
-}
 
 Result<std::optional<Bytes>> Transaction::Impl::get(ByteView key) {
   if (auto checked = check_data_key(key); !checked) return pass(checked);
@@ -81,11 +43,7 @@ Result<void> Transaction::Impl::scan(ByteView from, ByteView to,
 
 Result<void> Transaction::Impl::write(ByteView key, std::optional<Bytes> value) {
   if (auto checked = check_data_key(key); !checked) return checked;
-  if (value && value->size() > options_.max_outcome_bytes) {
-    return fail(ErrorCode::limit_exceeded,
-                "the value has {} bytes, and {} are allowed (Options::max_outcome_bytes)",
-                value->size(), options_.max_outcome_bytes);
-  }
+  if (auto checked = check_data_value(value.value_or(""), options_); !checked) return checked;
   writes_[Bytes(key)] = std::move(value);
   return {};
 }

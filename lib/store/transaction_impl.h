@@ -39,9 +39,4 @@ class Transaction::Impl {
   std::vector<Checkpoint> checkpoints_;
 };
 
-// Checks shared with the store's own functions.
-[[nodiscard]] Result<void> check_data_key(ByteView key);
-[[nodiscard]] Result<void> check_event(const Event& event, const Options& options);
-[[nodiscard]] Result<void> check_checkpoint(ByteView name, ByteView data, const Options& options);
-
 }  // namespace once

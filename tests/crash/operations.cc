@@ -10,7 +10,7 @@
 namespace once::crash {
 namespace {
 
-constexpr std::uint64_t keys_a_life = 10;
+constexpr std::uint64_t keys_a_life = 40;
 constexpr Duration keep = std::chrono::hours(24);
 
 std::int64_t number_of(const std::optional<Bytes>& text) {

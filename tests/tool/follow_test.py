@@ -13,8 +13,9 @@ from common import TOOL, ToolTest, history_row, main, token
 
 class Follow(ToolTest):
     def follow(self, store, *arguments):
+        # Not buffered here, or select() would not see a line that was read with the one before.
         child = subprocess.Popen([TOOL, "log", store, "--follow", "--json", *arguments],
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                 bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.addCleanup(child.stdout.close)
         self.addCleanup(child.stderr.close)
         self.addCleanup(child.wait)

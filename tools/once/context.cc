@@ -20,13 +20,19 @@ constexpr std::size_t max_input_bytes = std::size_t{1} << 30;
 int exit_code(const Error& error) {
   switch (error.code) {
     case ErrorCode::invalid_argument:
-    case ErrorCode::limit_exceeded: return exit_usage;
-    case ErrorCode::mismatch: return exit_mismatch;
-    case ErrorCode::busy: return exit_busy;
-    case ErrorCode::in_doubt: return exit_in_doubt;
+    case ErrorCode::limit_exceeded:
+      return exit_usage;
+    case ErrorCode::mismatch:
+      return exit_mismatch;
+    case ErrorCode::busy:
+      return exit_busy;
+    case ErrorCode::in_doubt:
+      return exit_in_doubt;
     case ErrorCode::not_found:
-    case ErrorCode::outcome_omitted: return exit_none;
-    default: return exit_store;
+    case ErrorCode::outcome_omitted:
+      return exit_none;
+    default:
+      return exit_store;
   }
 }
 

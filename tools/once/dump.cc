@@ -29,8 +29,8 @@ Result<Format> parse_format(const Arguments& arguments, bool json, bool terminal
     return fail(ErrorCode::invalid_argument, "--json and --format table exclude each other");
   }
   if (!arguments.format.empty()) {
-    return fail(ErrorCode::invalid_argument,
-                "'{}' is no format; there are table, json and jsonl", arguments.format);
+    return fail(ErrorCode::invalid_argument, "'{}' is no format; there are table, json and jsonl",
+                arguments.format);
   }
   if (json) return Format::json;
   return terminal ? Format::table : Format::jsonl;
@@ -46,9 +46,12 @@ Result<DamagedLog> parse_damaged_log(std::string_view text) {
 // One row in `format`; `count` rows came before it.
 bool print_row(Output& out, const Row& row, Format format, std::uint64_t count) {
   switch (format) {
-    case Format::table: return out.line(row_text(out, row));
-    case Format::json: return out.write(count == 0 ? "[\n" : ",\n") && out.write(to_line(to_json(row)));
-    case Format::jsonl: return out.line(to_line(to_json(row)));
+    case Format::table:
+      return out.line(row_text(out, row));
+    case Format::json:
+      return out.write(count == 0 ? "[\n" : ",\n") && out.write(to_line(to_json(row)));
+    case Format::jsonl:
+      return out.line(to_line(to_json(row)));
   }
   return false;
 }

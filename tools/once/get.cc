@@ -25,15 +25,18 @@ std::string why_nothing(const Key& key, const Record& record) {
       return fmt::format("{} is in progress ({}, attempt {}); ask again later", name,
                          to_string(record.holder), record.attempt);
     case Status::in_doubt:
-      return fmt::format("{} is in doubt: {} may have carried it out before it died; find out, "
-                         "then decide with `once resolve`",
-                         name, to_string(record.holder));
+      return fmt::format(
+          "{} is in doubt: {} may have carried it out before it died; find out, "
+          "then decide with `once resolve`",
+          name, to_string(record.holder));
     case Status::released:
-      return fmt::format("{} was released after attempt {} and has no outcome; the next to ask "
-                         "carries it out",
-                         name, record.attempt);
+      return fmt::format(
+          "{} was released after attempt {} and has no outcome; the next to ask "
+          "carries it out",
+          name, record.attempt);
     case Status::completed:
-    case Status::failed: break;
+    case Status::failed:
+      break;
   }
   return fmt::format("{} is {}, but its outcome is missing; see `once verify`", name,
                      to_string(record.status));
@@ -64,8 +67,7 @@ Json found_json(const Key& key, const Found& found) {
   Json json = to_json(key, found.record);
   // The record's own "outcome" is a digest; here the outcome itself stands in its place.
   json["outcome"] = found.outcome ? to_json(*found.outcome) : Json(nullptr);
-  if (!found.outcome || !found.outcome->value ||
-      found.outcome->content_type != run_content_type) {
+  if (!found.outcome || !found.outcome->value || found.outcome->content_type != run_content_type) {
     return json;
   }
   if (const auto run = decode_run_output(*found.outcome->value)) {

@@ -32,7 +32,7 @@ void note(int signal) {
 Interrupts::Interrupts() {
   wake_descriptor = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   for (std::size_t i = 0; i < signals.size(); ++i) {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = &note;  // without SA_RESTART: a write to a full pipe must return
     ::sigaction(signals[i], nullptr, &before[i]);
     if (before[i].sa_handler != SIG_IGN) ::sigaction(signals[i], &action, nullptr);
@@ -46,9 +46,13 @@ Interrupts::~Interrupts() {
   if (descriptor >= 0) ::close(descriptor);
 }
 
-int Interrupts::caught() { return caught_signal; }
+int Interrupts::caught() {
+  return caught_signal;
+}
 
-int Interrupts::descriptor() const { return wake_descriptor; }
+int Interrupts::descriptor() const {
+  return wake_descriptor;
+}
 
 void Interrupts::die() {
   const int signal = caught_signal;

@@ -1,5 +1,5 @@
-// Ctrl-C for what must tidy up before it ends: while an Interrupts lives, SIGINT, SIGTERM and SIGHUP
-// do not end the process but are told.
+// Ctrl-C for what must tidy up before it ends: while an Interrupts lives, SIGINT, SIGTERM and
+// SIGHUP do not end the process but are told.
 //
 //   Interrupts interrupts;
 //   while (Interrupts::caught() == 0) poll(... interrupts.descriptor() ...);

@@ -1,11 +1,15 @@
 #include "json.h"
 
+#include <algorithm>
+
 #include "text.h"
 
 namespace once::tool {
 namespace {
 
-Json time_json(Time time) { return time.time_since_epoch().count(); }
+Json time_json(Time time) {
+  return time.time_since_epoch().count();
+}
 
 Json digest_json(const std::optional<Fingerprint>& digest) {
   return digest ? Json(to_hex(digest->digest)) : Json(nullptr);
@@ -44,7 +48,9 @@ Json in_table(Table table, const Json& fields) {
   return json;
 }
 
-Json row_json(const KeyRow& row) { return in_table(Table::keys, to_json(row.key, row.record)); }
+Json row_json(const KeyRow& row) {
+  return in_table(Table::keys, to_json(row.key, row.record));
+}
 
 Json row_json(const ResultRow& row) {
   return {{"table", to_string(Table::results)},
@@ -64,9 +70,13 @@ Json row_json(const CheckpointRow& row) {
           {"created_at", time_json(row.checkpoint.created_at)}};
 }
 
-Json row_json(const Event& event) { return in_table(Table::outbox, to_json(event)); }
+Json row_json(const Event& event) {
+  return in_table(Table::outbox, to_json(event));
+}
 
-Json row_json(const HistoryEntry& entry) { return in_table(Table::history, to_json(entry)); }
+Json row_json(const HistoryEntry& entry) {
+  return in_table(Table::history, to_json(entry));
+}
 
 Json row_json(const DataRow& row) {
   return {{"table", to_string(Table::data)},
@@ -81,7 +91,9 @@ Json bytes_json(ByteView bytes) {
   return {{"base64", to_base64(bytes)}};
 }
 
-Json text_json(ByteView text) { return is_utf8(text) ? Json(text) : bytes_json(text); }
+Json text_json(ByteView text) {
+  return is_utf8(text) ? Json(text) : bytes_json(text);
+}
 
 Json to_json(const Key& key, const Record& record) {
   return {{"key", key.to_string()},
@@ -118,16 +130,11 @@ Json to_json(const Event& event) {
 }
 
 Json to_json(const HistoryEntry& entry) {
-  return {{"sequence", entry.sequence},
-          {"previous", entry.previous},
-          {"time", time_json(entry.time)},
-          {"deadline", time_json(entry.deadline)},
-          {"key", entry.key.to_string()},
-          {"what", to_string(entry.what)},
-          {"status", to_string(entry.status)},
-          {"token", entry.token.value},
-          {"attempt", entry.attempt},
-          {"holder", holder_json(entry.holder)},
+  return {{"sequence", entry.sequence},        {"previous", entry.previous},
+          {"time", time_json(entry.time)},     {"deadline", time_json(entry.deadline)},
+          {"key", entry.key.to_string()},      {"what", to_string(entry.what)},
+          {"status", to_string(entry.status)}, {"token", entry.token.value},
+          {"attempt", entry.attempt},          {"holder", holder_json(entry.holder)},
           {"note", text_json(entry.note)}};
 }
 
@@ -144,6 +151,8 @@ Json to_json(const Row& row) {
   return std::visit([](const auto& one) { return row_json(one); }, row);
 }
 
-std::string to_line(const Json& json) { return json.dump(); }
+std::string to_line(const Json& json) {
+  return json.dump();
+}
 
 }  // namespace once::tool

@@ -17,10 +17,12 @@ namespace {
 class Fields {
  public:
   // `where` is put before the names of members in messages, e.g. "outcome.".
-  explicit Fields(const Json& json, std::string where = "") : json_(json), where_(std::move(where)) {
+  explicit Fields(const Json& json, std::string where = "")
+      : json_(json), where_(std::move(where)) {
     if (!json.is_object()) {
-      wrong_ = fmt::format("{} must be an object",
-                           where_.empty() ? std::string("a row") : where_.substr(0, where_.size() - 1));
+      wrong_ = where_.empty()
+                   ? "a row must be an object"
+                   : fmt::format("'{}' must be an object", where_.substr(0, where_.size() - 1));
     }
   }
 
@@ -209,8 +211,8 @@ class Fields {
   std::string wrong_;
 };
 
-constexpr auto statuses = {Status::in_progress, Status::completed, Status::failed,
-                           Status::in_doubt, Status::released};
+constexpr auto statuses = {Status::in_progress, Status::completed, Status::failed, Status::in_doubt,
+                           Status::released};
 
 StoreRow read_store(Fields& in) {
   StoreRow row;

@@ -37,9 +37,9 @@ void content(const Content& arguments, Context& context) {
 
 void add_smith(CLI::App& key, Context& context) {
   auto arguments = std::make_shared<Smith>();
-  auto* command = add_command(key, context, "smith",
-                              "idem_ and 16 digits of SHA-256 over RUN::EPISODE::STEP",
-                              "once key smith run-7 episode-1 step-3");
+  auto* command =
+      add_command(key, context, "smith", "idem_ and 16 digits of SHA-256 over RUN::EPISODE::STEP",
+                  "once key smith run-7 episode-1 step-3");
   command->add_option("RUN", arguments->run, "Of the agent")->required()->type_name("");
   command->add_option("EPISODE", arguments->episode, "Of the run")->required()->type_name("");
   command->add_option("STEP", arguments->step, "Of the episode")->required()->type_name("");

@@ -5,17 +5,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
+#include <utility>
+#include <variant>
 
 #include "base/error.h"
 #include "commands.h"
 #include "interrupts.h"
 #include "json.h"
+#include "once/version.h"
 #include "output.h"
 #include "progress.h"
 
@@ -76,7 +79,7 @@ class Lines {
 
  private:
   Lines(int file, bool owned) : file_(file), owned_(owned) {
-    struct stat status {};
+    struct stat status{};
     if (::fstat(file, &status) == 0 && S_ISREG(status.st_mode)) {
       size_ = static_cast<std::uint64_t>(status.st_size);
     }
@@ -108,6 +111,15 @@ class Lines {
   bool ended_ = false;
 };
 
+Result<void> check_format(const Row& row) {
+  const auto* store = std::get_if<StoreRow>(&row);
+  if (store == nullptr || store->format <= store_format) return {};
+  return fail(ErrorCode::newer_format,
+              "the dump is of a store of format {}, and this version of once ({}) knows formats up "
+              "to {}; use a newer version",
+              store->format, version, store_format);
+}
+
 // Adds every line to `loader`. What is wrong with a line is told with its number.
 Result<std::uint64_t> add_all(Lines& lines, Loader& loader) {
   ProgressBar bar("loading");
@@ -121,8 +133,10 @@ Result<std::uint64_t> add_all(Lines& lines, Loader& loader) {
     if (!*line) return number - 1;
     auto row = parse_row(**line);
     if (!row) return in_line(row.error());
+    if (auto known = check_format(*row); !known) return in_line(known.error());
     if (auto added = loader.add(*row); !added) return in_line(added.error());
-    if (Interrupts::caught() != 0) return in_line({.code = ErrorCode::io, .message = "interrupted"});
+    if (Interrupts::caught() != 0)
+      return in_line({.code = ErrorCode::io, .message = "interrupted"});
     bar.tell(lines.size() != 0 ? lines.bytes_read() : number, lines.size(),
              lines.size() != 0 ? "bytes" : "rows");
   }
@@ -168,9 +182,9 @@ void load(const Arguments& arguments, Context& context) {
 
 void add_load(CLI::App& app, Context& context) {
   auto arguments = std::make_shared<Arguments>();
-  auto* command = add_command(app, context, "load",
-                              "Make a store out of what dump --format jsonl printed",
-                              "once dump payments.once | once load copy.once");
+  auto* command =
+      add_command(app, context, "load", "Make a store out of what dump --format jsonl printed",
+                  "once dump payments.once | once load copy.once");
   add_store_argument(*command, arguments->store);
   command->add_option("--from", arguments->from, "Read this file instead of stdin")
       ->type_name("FILE");

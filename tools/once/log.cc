@@ -53,14 +53,16 @@ enum class Woken { changed, rested, ended };
 
 // Waits for a change, or, when `deadline` is given, for that moment alone. Ends for a signal, and
 // when nobody reads the output any more.
-Result<Woken> wait(Watch& watch, const Interrupts& interrupts, const SteadyClock::time_point* deadline) {
+Result<Woken> wait(Watch& watch, const Interrupts& interrupts,
+                   const SteadyClock::time_point* deadline) {
   for (;;) {
     std::array<pollfd, 3> files{{{interrupts.descriptor(), POLLIN, 0},
                                  {STDOUT_FILENO, 0, 0},  // errors are always told
                                  {deadline == nullptr ? watch.descriptor() : -1, POLLIN, 0}}};
     int timeout = -1;
     if (deadline != nullptr) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - SteadyClock::now());
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(*deadline - SteadyClock::now());
       timeout = static_cast<int>(std::max<std::int64_t>(left.count(), 0));
     }
     const int ready = ::poll(files.data(), files.size(), timeout);
@@ -89,7 +91,8 @@ Result<void> follow(const Arguments& arguments, HistoryOptions& options, Output&
     auto woken = wait(*watch, interrupts, nullptr);
     if (!woken) return pass(woken);
     if (*woken == Woken::ended) return {};
-    const auto rested = end + std::max<SteadyClock::duration>(least_rest, rest_for_work * (end - begin));
+    const auto rested =
+        end + std::max<SteadyClock::duration>(least_rest, rest_for_work * (end - begin));
     woken = wait(*watch, interrupts, &rested);
     if (!woken) return pass(woken);
     if (*woken == Woken::ended) return {};

@@ -20,11 +20,15 @@ struct Arguments {
 
 Colour colour_of(Status status) {
   switch (status) {
-    case Status::in_progress: return Colour::yellow;
-    case Status::completed: return Colour::green;
+    case Status::in_progress:
+      return Colour::yellow;
+    case Status::completed:
+      return Colour::green;
     case Status::failed:
-    case Status::in_doubt: return Colour::red;
-    case Status::released: return Colour::dim;
+    case Status::in_doubt:
+      return Colour::red;
+    case Status::released:
+      return Colour::dim;
   }
   return Colour::none;
 }

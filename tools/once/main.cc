@@ -17,9 +17,9 @@
 namespace once::tool {
 namespace {
 
-// When the tool is started with a standard stream closed (`once sweep s >&-`), the first file of the
-// store would get its number, and a message would be written into the store. Opened the wrong way
-// round, so that using the stream is still an error.
+// When the tool is started with a standard stream closed (`once sweep s >&-`), the first file of
+// the store would get its number, and a message would be written into the store. Opened the wrong
+// way round, so that using the stream is still an error.
 void occupy_standard_streams() {
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(descriptor, F_GETFD) >= 0) continue;
@@ -93,7 +93,8 @@ int run(int argc, char** argv) {
     const CLI::App* command = &app;
     while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
     Output out;
-    out.write(command->help(command == &app ? "" : path_of(app).substr(0, path_of(app).rfind(' '))));
+    out.write(
+        command->help(command == &app ? "" : path_of(app).substr(0, path_of(app).rfind(' '))));
     out.finish(context);
   } catch (const CLI::ParseError& error) {
     const bool unknown = app.get_subcommands().empty() && !app.remaining().empty() &&

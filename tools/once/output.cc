@@ -24,20 +24,25 @@ bool wants_colours() {
 
 std::string_view escape_of(Colour colour) {
   switch (colour) {
-    case Colour::none: return "";
-    case Colour::bold: return "\x1b[1m";
-    case Colour::dim: return "\x1b[2m";
-    case Colour::red: return "\x1b[31m";
-    case Colour::green: return "\x1b[32m";
-    case Colour::yellow: return "\x1b[33m";
+    case Colour::none:
+      return "";
+    case Colour::bold:
+      return "\x1b[1m";
+    case Colour::dim:
+      return "\x1b[2m";
+    case Colour::red:
+      return "\x1b[31m";
+    case Colour::green:
+      return "\x1b[32m";
+    case Colour::yellow:
+      return "\x1b[33m";
   }
   return "";
 }
 
 }  // namespace
 
-Output::Output()
-    : terminal_(::isatty(STDOUT_FILENO) == 1), colours_(terminal_ && wants_colours()) {
+Output::Output() : terminal_(::isatty(STDOUT_FILENO) == 1), colours_(terminal_ && wants_colours()) {
   std::signal(SIGPIPE, SIG_IGN);
 }
 

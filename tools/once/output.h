@@ -35,7 +35,8 @@ class Output {
 
   // Whether people look at it: then there are tables.
   [[nodiscard]] bool terminal() const { return terminal_; }
-  // `text` in `colour`, or as it is where colours do not belong (NO_COLOR, a pipe, a dumb terminal).
+  // `text` in `colour`, or as it is where colours do not belong (NO_COLOR, a pipe, a dumb
+  // terminal).
   [[nodiscard]] std::string paint(Colour colour, std::string_view text) const;
 
  private:

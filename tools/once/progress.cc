@@ -22,9 +22,7 @@ void to_stderr(const std::string& text) {
 }  // namespace
 
 ProgressBar::ProgressBar(std::string_view doing)
-    : doing_(doing),
-      terminal_(::isatty(STDERR_FILENO) == 1),
-      next_(Clock::now() + before_first) {}
+    : doing_(doing), terminal_(::isatty(STDERR_FILENO) == 1), next_(Clock::now() + before_first) {}
 
 ProgressBar::~ProgressBar() {
   if (drawn_) to_stderr("\r\x1b[K");

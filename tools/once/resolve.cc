@@ -94,8 +94,7 @@ void add_resolve(CLI::App& app, Context& context) {
       ->type_name("VERDICT");
   command->add_option("--value", arguments->value, "The outcome's bytes; - reads stdin")
       ->type_name("FILE");
-  command->add_option("--code", arguments->code, "Of the failure, for programs")
-      ->type_name("CODE");
+  command->add_option("--code", arguments->code, "Of the failure, for programs")->type_name("CODE");
   command->add_option("--message", arguments->message, "Of the failure, for people")
       ->type_name("TEXT");
   command->callback([arguments, &context] { resolve(*arguments, context); });

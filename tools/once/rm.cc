@@ -43,9 +43,9 @@ void rm(const Arguments& arguments, Context& context) {
 
 void add_rm(CLI::App& app, Context& context) {
   auto arguments = std::make_shared<Arguments>();
-  auto* command = add_command(app, context, "rm",
-                              "Remove a key with its outcome; exit 1 if there is none",
-                              "once rm payments.once acme/charge/order-42");
+  auto* command =
+      add_command(app, context, "rm", "Remove a key with its outcome; exit 1 if there is none",
+                  "once rm payments.once acme/charge/order-42");
   add_store_argument(*command, arguments->store);
   add_key_argument(*command, arguments->key);
   command->callback([arguments, &context] { rm(*arguments, context); });

@@ -20,8 +20,9 @@ std::string value_text(const std::optional<Bytes>& value) {
 }
 
 std::string one_row(const Output& out, const StoreRow& row) {
-  return head(out, "store", fmt::format("format {}, opened {} for writing", row.format,
-                                        counted(row.opening, "time")));
+  return head(
+      out, "store",
+      fmt::format("format {}, opened {} for writing", row.format, counted(row.opening, "time")));
 }
 
 std::string one_row(const Output& out, const KeyRow& row) {
@@ -60,29 +61,37 @@ std::string one_row(const Output& out, const HistoryEntry& entry) {
 }
 
 std::string one_row(const Output& out, const DataRow& row) {
-  return head(out, "data", fmt::format("{}  {}", preview(row.key, preview_bytes),
-                                       value_text(row.value)));
+  return head(out, "data",
+              fmt::format("{}  {}", preview(row.key, preview_bytes), value_text(row.value)));
 }
 
 Colour colour_of(EventStatus status) {
   switch (status) {
-    case EventStatus::pending: return Colour::yellow;
-    case EventStatus::delivered: return Colour::green;
-    case EventStatus::dead: return Colour::red;
+    case EventStatus::pending:
+      return Colour::yellow;
+    case EventStatus::delivered:
+      return Colour::green;
+    case EventStatus::dead:
+      return Colour::red;
   }
   return Colour::none;
 }
 
 Colour colour_of(What what) {
   switch (what) {
-    case What::completed: return Colour::green;
+    case What::completed:
+      return Colour::green;
     case What::taken_over:
-    case What::resolved: return Colour::yellow;
+    case What::resolved:
+      return Colour::yellow;
     case What::failed:
-    case What::in_doubt: return Colour::red;
+    case What::in_doubt:
+      return Colour::red;
     case What::released:
-    case What::removed: return Colour::dim;
-    case What::reserved: return Colour::none;
+    case What::removed:
+      return Colour::dim;
+    case What::reserved:
+      return Colour::none;
   }
   return Colour::none;
 }
@@ -94,12 +103,12 @@ std::string row_text(const Output& out, const Row& row) {
 }
 
 std::string event_text(const Output& out, const Event& event) {
-  std::string text =
-      fmt::format("{} {} {} {}", event.sequence, format_time(event.created_at),
-                  out.paint(colour_of(event.status), pad(to_string(event.status), 9)),
-                  printable(event.type));
+  std::string text = fmt::format(
+      "{} {} {} {}", event.sequence, format_time(event.created_at),
+      out.paint(colour_of(event.status), pad(to_string(event.status), 9)), printable(event.type));
   if (!event.aggregate_type.empty() || !event.aggregate_id.empty()) {
-    text += fmt::format(" of {}/{}", printable(event.aggregate_type), printable(event.aggregate_id));
+    text +=
+        fmt::format(" of {}/{}", printable(event.aggregate_type), printable(event.aggregate_id));
   }
   if (event.retries != 0) text += fmt::format(", retried {}", counted(event.retries, "time"));
   return text + ", " + value_text(event.payload);

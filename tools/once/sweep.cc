@@ -47,8 +47,9 @@ void sweep(const std::string& where, Context& context) {
 
 void add_sweep(CLI::App& app, Context& context) {
   auto where = std::make_shared<std::string>();
-  auto* command = add_command(app, context, "sweep", "Remove what has expired, and give its space back",
-                              "once sweep payments.once");
+  auto* command =
+      add_command(app, context, "sweep", "Remove what has expired, and give its space back",
+                  "once sweep payments.once");
   add_store_argument(*command, *where);
   command->callback([where, &context] { sweep(*where, context); });
 }

@@ -20,10 +20,14 @@ constexpr std::uint32_t changes = IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_MOVED
 
 ErrorCode code_of(int error) {
   switch (error) {
-    case ENOENT: return ErrorCode::store_missing;
-    case ENOTDIR: return ErrorCode::not_a_store;
-    case EACCES: return ErrorCode::permission;
-    default: return ErrorCode::io;
+    case ENOENT:
+      return ErrorCode::store_missing;
+    case ENOTDIR:
+      return ErrorCode::not_a_store;
+    case EACCES:
+      return ErrorCode::permission;
+    default:
+      return ErrorCode::io;
   }
 }
 
@@ -42,8 +46,7 @@ Result<Watch> Watch::open(const std::string& directory) {
 }
 
 Watch::Watch(Watch&& other) noexcept
-    : directory_(std::move(other.directory_)),
-      descriptor_(std::exchange(other.descriptor_, -1)) {}
+    : directory_(std::move(other.directory_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
 
 Watch::~Watch() {
   if (descriptor_ >= 0) ::close(descriptor_);

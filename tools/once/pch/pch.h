@@ -1,5 +1,5 @@
-// Precompiled header of the tool: the large headers that nearly every subcommand needs. With a guard,
-// since compilers warn of #pragma once in what they compile by itself.
+// Precompiled header of the tool: the large headers that nearly every subcommand needs. With a
+// guard, since compilers warn of #pragma once in what they compile by itself.
 #ifndef ONCE_TOOL_PCH_H
 #define ONCE_TOOL_PCH_H
 
