@@ -350,7 +350,8 @@ class Loader {
   Loader& operator=(Loader&&) noexcept;
   ~Loader();
 
-  // Takes one row, as Store::rows() gives them. Errors: invalid_argument, limit_exceeded.
+  // Takes one row, as Store::rows() gives them. The limits of Options do not count, since the store
+  // they come from may have had larger ones. Errors: invalid_argument, limit_exceeded.
   Result<void> add(const Row& row);
   // Syncs everything and puts the store in its place. Tokens given by the new store are greater
   // than all that the old one can have given, even if that one went on for a while.

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <limits>
 #include <vector>
 
 #include "base/error.h"
@@ -112,6 +113,9 @@ Result<Loader> Loader::create(std::string_view where, const Options& options) {
   fresh.read_only = false;
   fresh.damaged_log = DamagedLog::refuse;
   fresh.create_if_missing = true;
+  // What another store took, this one takes: its limits may have been larger.
+  fresh.max_outcome_bytes = std::numeric_limits<std::uint32_t>::max();
+  fresh.max_event_bytes = std::numeric_limits<std::uint32_t>::max();
   const std::string beside = place + ".partial";
   auto engine = engine::EmbeddedEngine::open(beside, {.options = fresh, .discard = true});
   if (!engine) return pass(engine);

@@ -175,12 +175,12 @@ void Verifier::check_history(const HistoryEntry& entry) {
     problem(
         fmt::format("history row {} says that {} came before it", entry.sequence, entry.previous));
   }
-  if (entry.what == What::removed) {
+  // Removed, or finished and past retention: rightly gone, whatever earlier rows told.
+  const bool expired = entry.deadline <= now_ && is_finished(entry.status);
+  if (entry.what == What::removed || expired) {
     missing_.erase(entry.key);
     return;
   }
-  // Finished and past retention: rightly gone.
-  if (entry.deadline <= now_ && is_finished(entry.status)) return;
   const auto found = find(entry.key);
   if (!found) {
     missing_[entry.key] = entry.sequence;

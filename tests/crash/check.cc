@@ -46,6 +46,11 @@ std::set<std::string> saved_of(const Rows& rows, const Key& key) {
   return names;
 }
 
+Bytes value_of(const Rows& rows, const Key& key) {
+  const auto at = rows.results.find(key);
+  return at == rows.results.end() ? Bytes("none") : at->second.outcome.value.value_or("null");
+}
+
 std::int64_t number_of(const Bytes& text) {
   std::int64_t number = 0;
   std::from_chars(text.data(), text.data() + text.size(), number);
@@ -122,10 +127,10 @@ void Model::check_pays(const Rows& rows, const Effects& effects) {
       const bool same = record != nullptr && record->status == *pay.final &&
                         (pay.final_token == 0 || record->token.value == pay.final_token);
       if (!same) {
-        problem(fmt::format("{} was answered {} (token {}), and is {}", name,
-                            to_string(*pay.final), pay.final_token, told(record)));
-      } else if (const auto& value = rows.results.at(parsed(name)).outcome.value;
-                 !pay.final_digest.empty() && digest_of(value.value_or("")) != pay.final_digest) {
+        problem(fmt::format("{} was answered {} (token {}), and is {}", name, to_string(*pay.final),
+                            pay.final_token, told(record)));
+      } else if (!pay.final_digest.empty() &&
+                 digest_of(value_of(rows, parsed(name))) != pay.final_digest) {
         problem(fmt::format("{} replays other bytes than before", name));
       }
     }
@@ -192,10 +197,10 @@ void Model::check_batches(const Rows& rows) {
     const bool reserved_ok = present == batch.count || (present == 0 && batch.tokens.empty());
     const bool completed_ok = completed == batch.count || (completed == 0 && !batch.completed);
     if (!reserved_ok || !completed_ok || (completed > 0 && !batch.complete_tried)) {
-      problem(fmt::format("of the {} keys of {}, {} are there and {} completed (reserved: {}, "
-                          "completed: {})",
-                          batch.count, name, present, completed, !batch.tokens.empty(),
-                          batch.completed));
+      problem(fmt::format(
+          "of the {} keys of {}, {} are there and {} completed (reserved: {}, "
+          "completed: {})",
+          batch.count, name, present, completed, !batch.tokens.empty(), batch.completed));
     }
   }
 }
@@ -230,8 +235,8 @@ void Model::check_results(const Rows& rows, const std::string& name) {
   for (const auto& [key, row] : rows.results) {
     const bool own = key.operation == "pay" || key.operation == "hand" || key.operation == "batch";
     if (own && !is_own_outcome(row)) {
-      problem(fmt::format("{}: the outcome of {} is not what its work gave", name,
-                          key.to_string()));
+      problem(
+          fmt::format("{}: the outcome of {} is not what its work gave", name, key.to_string()));
     }
   }
   for (const auto& [key, saved] : rows.checkpoints) {
@@ -247,16 +252,16 @@ void Model::check_history(const Rows& rows, const std::string& name) {
   std::map<Key, const HistoryEntry*> newest;
   for (const HistoryEntry& entry : rows.history) {
     const HistoryEntry*& before = newest[entry.key];
-    if (entry.previous != (before == nullptr ? 0 : before->sequence) &&
-        entry.key.operation != "brief") {
+    const bool first = before == nullptr || before->what == What::removed;
+    if (entry.previous != (first ? 0 : before->sequence) && entry.key.operation != "brief") {
       problem(fmt::format("{}: history row {} of {} does not follow the one before", name,
                           entry.sequence, entry.key.to_string()));
     }
     const bool finishes = entry.what == What::completed || entry.what == What::failed;
     if (finishes && before != nullptr && before->token == entry.token &&
         before->what != What::reserved && before->what != What::taken_over) {
-      problem(fmt::format("{}: history tells that {} was finished twice", name,
-                          entry.key.to_string()));
+      problem(
+          fmt::format("{}: history tells that {} was finished twice", name, entry.key.to_string()));
     }
     before = &entry;
   }

@@ -1,9 +1,9 @@
-// What the worker that is killed and the checker that waits for it agree on: how keys are named, what
-// each operation answers, and the lines in which the worker tells what it is about to do and what it
-// was told is done.
+// What the worker that is killed and the checker that waits for it agree on: how keys are named,
+// what each operation answers, and the lines in which the worker tells what it is about to do and
+// what it was told is done.
 //
-// A line goes through a pipe in one write of less than PIPE_BUF bytes, so that it arrives whole or not
-// at all, whenever the worker is killed:
+// A line goes through a pipe in one write of less than PIPE_BUF bytes, so that it arrives whole or
+// not at all, whenever the worker is killed:
 //
 //   KIND VERB KEY TOKEN ATTEMPT NOTE
 //
@@ -40,7 +40,7 @@ enum class Sabotage : std::uint8_t {
   none,
   early,  // says that a completion is done before the store was asked
   split,  // completes a batch one by one
-  again,  // repeats the effect of a key that is in doubt
+  again,  // repeats the effect when the store replays
 };
 
 struct Message {

@@ -29,11 +29,13 @@ void Model::take(const Message& message) {
   }
   if (message.kind == "phase") return;
   if (message.kind == "ok") {
-    const bool again = message.note == "replay" ||
-                       (message.attempt == 0 &&
-                        (message.verb == "execute" || message.verb == "transact"));
+    const bool again =
+        message.note == "replay" ||
+        (message.attempt == 0 && (message.verb == "execute" || message.verb == "transact"));
     ++counts_[message.verb + (again ? " (replayed)" : "")];
+    if (message.note == "taken_over") ++counts_["taken over"];
   }
+  if (message.kind == "err" && message.note == "in_doubt") ++counts_["found in doubt"];
   const std::string kind = kind_of(message.key);
   if (kind == "hand") take_hand(message);
   if (kind == "pay") take_pay(message);
@@ -90,12 +92,13 @@ void Model::take_hand(const Message& message) {
     return;
   }
   const HandState before = hand.sure;
-  const HandState expected = after(before, message);
+  const bool happened = message.kind == "ok" || message.verb == "reserve";
+  const HandState expected = happened ? after(before, message) : before;
   hand.pending.reset();
   hand.sure = expected;
   if (message.verb != "reserve") return;
-  const bool finished = before.present && (before.status == Status::completed ||
-                                           before.status == Status::failed);
+  const bool finished =
+      before.present && (before.status == Status::completed || before.status == Status::failed);
   std::string should;
   if (finished) {
     should = "replay";
@@ -125,9 +128,9 @@ void Model::take_hand(const Message& message) {
 
 void Model::set_final(const Message& message, Status status, bool resolved) {
   Pay& pay = pays_[message.key];
-  const bool differs = (pay.final && *pay.final != status) ||
-                       (pay.final_token != 0 && message.token != 0 &&
-                        pay.final_token != message.token);
+  const bool differs =
+      (pay.final && *pay.final != status) ||
+      (pay.final_token != 0 && message.token != 0 && pay.final_token != message.token);
   if (differs) {
     problem(fmt::format("{} was answered {} (token {}) and then {} (token {})", message.key,
                         to_string(*pay.final), pay.final_token, to_string(status), message.token));
@@ -180,8 +183,9 @@ void Model::take_move(const Message& message) {
     move.failed = move.failed || failed;
   }
   if (message.kind != "ok") return;
-  const bool differs = move.failed || (move.token != 0 && (move.token != message.token ||
-                                                           move.digest != message.note));
+  const bool differs =
+      move.failed ||
+      (move.token != 0 && (move.token != message.token || move.digest != message.note));
   if (differs) problem(fmt::format("{} was answered differently before", message.key));
   if (move.token == 0) {
     move.token = message.token;

@@ -1,8 +1,8 @@
-// What the checker knows of one store: everything that the workers were told is done, and for each key
-// the one thing that was asked and not answered when the worker was killed.
+// What the checker knows of one store: everything that the workers were told is done, and for each
+// key the one thing that was asked and not answered when the worker was killed.
 //
-// take() follows a worker while it lives. check() compares what is found afterwards with what may be
-// there, and takes over what turned out, so that the next life starts from certainty.
+// take() follows a worker while it lives. check() compares what is found afterwards with what may
+// be there, and takes over what turned out, so that the next life starts from certainty.
 #pragma once
 
 #include <array>
@@ -35,10 +35,10 @@ struct Hand {
 
 // A key that many threads ask for, around an outside effect.
 struct Pay {
-  std::optional<Status> final;     // what it was answered with
-  std::uint64_t final_token = 0;   // 0: not known
-  std::string final_digest;        // of a success
-  bool resolved = false;           // decided by resolve()
+  std::optional<Status> final;    // what it was answered with
+  std::uint64_t final_token = 0;  // 0: not known
+  std::string final_digest;       // of a success
+  bool resolved = false;          // decided by resolve()
   std::set<std::uint64_t> granted;
   std::uint32_t reruns_tried = 0;  // how often somebody may have allowed to run it again
 };

@@ -10,7 +10,7 @@
 namespace once::crash {
 namespace {
 
-constexpr std::uint64_t keys_a_life = 40;
+constexpr std::uint64_t keys_a_life = 15;
 constexpr Duration keep = std::chrono::hours(24);
 
 std::int64_t number_of(const std::optional<Bytes>& text) {
@@ -42,13 +42,12 @@ void Load::step() {
   if (what < 50) return move();
   if (what < 62) return batch();
   if (what < 80) return hand(key_of("hand", own_id(hands_++)));
-  if (what < 86 && worker_.task.life > 0) {
+  if (what < 90 && worker_.task.life > 0) {
     // What the life before left behind.
-    return hand(
-        key_of("hand", fmt::format("{}-{}-{}", worker_.task.life - 1, thread_, pick(8))));
+    return hand(key_of("hand", fmt::format("{}-{}-{}", worker_.task.life - 1, thread_, pick(5))));
   }
-  if (what < 92) return publish();
-  if (what < 97) return brief();
+  if (what < 95) return publish();
+  if (what < 98) return brief();
   look();
 }
 
@@ -115,17 +114,16 @@ void Load::pay() {
       message.token = done->provenance().token.value;
       message.attempt = done->replayed() ? 0 : 1;
       message.note = digest_of(done->value());
+      if (done->replayed() && worker_.task.sabotage == Sabotage::again) {
+        worker_.effect(key, done->provenance().token);
+      }
       if (done->replayed() != (ran == Token())) Worker::bad(key, "replayed says the wrong thing");
       return Worker::say(message);
     }
     message.token = done.error().code == ErrorCode::work_failed ? ran.value : 0;
     message.note = to_string(done.error().code);
     Worker::say(message);
-    if (done.error().code == ErrorCode::in_doubt) {
-      if (worker_.task.sabotage == Sabotage::again) worker_.effect(key, Token{1});
-      if (pick(2) == 0) resolve(key);
-      return;
-    }
+    if (done.error().code == ErrorCode::in_doubt) return resolve(key);
     const ErrorCode code = done.error().code;
     const bool foreseen = code == ErrorCode::busy || code == ErrorCode::work_failed ||
                           code == ErrorCode::work_retryable || code == ErrorCode::work_unknown;
@@ -237,10 +235,14 @@ void Load::complete_batch(const Key& key, const std::vector<Reservation>& reserv
                   .key = key.to_string(),
                   .attempt = static_cast<std::uint32_t>(reservations.size())};
   Worker::say(message);
+  if (worker_.task.sabotage == Sabotage::early) {
+    message.kind = "ok";
+    Worker::say(message);
+  }
   std::vector<CompleteRequest> requests;
   for (const Reservation& reservation : reservations) {
-    requests.push_back({.reservation = reservation,
-                        .outcome = success_of(reservation.key, reservation.token)});
+    requests.push_back(
+        {.reservation = reservation, .outcome = success_of(reservation.key, reservation.token)});
   }
   if (worker_.task.sabotage == Sabotage::split) {
     for (const CompleteRequest& request : requests) {
@@ -294,9 +296,8 @@ void Load::steps(const Reservation& reservation) {
       continue;
     }
     const std::string name = fmt::format("step-{}", pick(4));
-    ask("checkpoint", key, reservation.token, name, [&] {
-      return store.save_checkpoint(reservation, name, key.id + name, durable);
-    });
+    ask("checkpoint", key, reservation.token, name,
+        [&] { return store.save_checkpoint(reservation, name, key.id + name, durable); });
   }
   if (pick(10) == 0) {
     Reservation stale = reservation;
@@ -317,7 +318,8 @@ void Load::finish(const Reservation& reservation) {
   const std::uint64_t how = pick(100);
   if (how < 50) {
     if (worker_.task.sabotage == Sabotage::early) {
-      Worker::say({.kind = "try", .verb = "complete", .key = key.to_string(), .token = token.value});
+      Worker::say(
+          {.kind = "try", .verb = "complete", .key = key.to_string(), .token = token.value});
       Worker::say({.kind = "ok", .verb = "complete", .key = key.to_string(), .token = token.value});
     }
     const auto complete = [&] {
@@ -345,13 +347,10 @@ void Load::resolve(const Key& key) {
   constexpr Verdict verdicts[] = {Verdict::success, Verdict::failure, Verdict::rerun};
   constexpr std::string_view names[] = {"success", "failure", "rerun"};
   const std::uint64_t which = pick(3);
-  Message message{.kind = "try",
-                  .verb = "resolve",
-                  .key = key.to_string(),
-                  .note = std::string(names[which])};
+  Message message{
+      .kind = "try", .verb = "resolve", .key = key.to_string(), .note = std::string(names[which])};
   Worker::say(message);
-  auto done =
-      worker_.store->resolve(key, verdicts[which], resolved_outcome(key, verdicts[which]));
+  auto done = worker_.store->resolve(key, verdicts[which], resolved_outcome(key, verdicts[which]));
   message.kind = done ? "ok" : "err";
   if (!done) message.note = to_string(done.error().code);
   Worker::say(message);
@@ -396,8 +395,8 @@ void Load::look() {
   if (pick(4) != 0) return;
   auto stats = store.stats();
   if (!stats) return Worker::bad(key, "stats", stats.error());
-  auto scanned = store.scan({.status = Status::in_doubt},
-                            [](const Key&, const Record&) { return true; });
+  auto scanned =
+      store.scan({.status = Status::in_doubt}, [](const Key&, const Record&) { return true; });
   if (!scanned) Worker::bad(key, "scan", scanned.error());
 }
 

@@ -1,5 +1,5 @@
-// The process that is killed: opens the store and puts a mixed load on it until it is killed. It never
-// ends by itself. What it does it tells on file descriptor 3; see load.h.
+// The process that is killed: opens the store and puts a mixed load on it until it is killed. It
+// never ends by itself. What it does it tells on file descriptor 3; see load.h.
 //
 //   crash_worker STORE EFFECTS LIFE SEED MODE MEMORY SABOTAGE
 #include "worker.h"
@@ -39,10 +39,8 @@ void Worker::bad(const Key& key, const std::string& doing, const Error& error) {
 
 void Worker::effect(const Key& key, Token token) const {
   const std::string line = fmt::format("{} {}\n", key.to_string(), token.value);
-  const int file =
-      ::open(task.effects.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-  const bool written =
-      ::write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  const int file = ::open(task.effects.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  const bool written = ::write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size());
   if (!written) bad(key, "the effect could not be written");
   ::close(file);
 }
@@ -97,7 +95,8 @@ void sweep(Worker& worker) {
 
 void back_up(Worker& worker, int number) {
   worker.gate.enter();
-  const std::string path = fmt::format("{}.backup-{}-{}", worker.task.store, worker.task.life, number);
+  const std::string path =
+      fmt::format("{}.backup-{}-{}", worker.task.store, worker.task.life, number);
   worker.phase("backing", path);
   auto done = worker.store->backup(path);
   if (!done) worker.bad(Key("-"), "backup", done.error());
@@ -150,11 +149,12 @@ int run(Task task) {
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.size() != 7) return 2;
-  return once::crash::run({.store = arguments[0],
-                           .effects = arguments[1],
-                           .life = static_cast<unsigned>(std::stoul(arguments[2])),
-                           .seed = std::stoull(arguments[3]),
-                           .mode = arguments[4],
-                           .memory = std::stoull(arguments[5]),
-                           .sabotage = static_cast<once::crash::Sabotage>(std::stoi(arguments[6]))});
+  return once::crash::run(
+      {.store = arguments[0],
+       .effects = arguments[1],
+       .life = static_cast<unsigned>(std::stoul(arguments[2])),
+       .seed = std::stoull(arguments[3]),
+       .mode = arguments[4],
+       .memory = std::stoull(arguments[5]),
+       .sabotage = static_cast<once::crash::Sabotage>(std::stoi(arguments[6]))});
 }

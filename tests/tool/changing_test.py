@@ -1,11 +1,11 @@
 """resolve, rm, sweep, verify, backup, and the exit codes that need a store."""
 
-import json
+import fcntl
 import os
-import subprocess
+import struct
 
-from common import (HOUR, NOW, TOOL, ToolTest, answered, checkpoint_row, data_row, event_row,
-                    history_row, holder, key_row, main, outcome, result_row, snapshot)
+from common import (HOUR, NOW, ToolTest, answered, checkpoint_row, data_row, event_row, holder,
+                    key_row, main, outcome, result_row, snapshot)
 
 
 class Resolve(ToolTest):
@@ -44,7 +44,8 @@ class Resolve(ToolTest):
         store = self.make_store(key_row("a", "in_doubt"))
         self.once("run", store, "--key", "a", "--", "echo", "ran", code=70)
         self.once("resolve", store, "a", "--as", "rerun")
-        self.assertEqual(self.once("run", store, "--key", "a", "--", "echo", "ran").stdout, b"ran\n")
+        ran = self.once("run", store, "--key", "a", "--", "echo", "ran")
+        self.assertEqual(ran.stdout, b"ran\n")
 
     def test_what_does_not_go_together(self):
         store = self.make_store(key_row("a", "in_doubt"))
@@ -54,7 +55,8 @@ class Resolve(ToolTest):
         self.assertEqual(self.json_of("get", store, "a")["status"], "in_doubt")
 
     def test_what_cannot_be_decided(self):
-        store = self.make_store(answered("done"), key_row("busy", "in_progress", 2, holder=holder()))
+        store = self.make_store(answered("done"),
+                                key_row("busy", "in_progress", 2, holder=holder()))
         self.once("resolve", store, "none", "--as", "rerun", code=1)
         self.once("resolve", store, "busy", "--as", "rerun", code=75)
         self.assertIn(b"done", self.once("resolve", store, "done", "--as", "rerun", code=74).stderr)
@@ -158,8 +160,6 @@ class ExitCodes(ToolTest):
     def test_locked_74(self):
         store = self.make_store(answered("a"))
         # The lock of the format: of the open file description, on ONCE.lock.
-        import fcntl
-        import struct
         with open(store / "ONCE.lock", "r+b") as lock:
             whole = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
             fcntl.fcntl(lock, fcntl.F_OFD_SETLK, whole)

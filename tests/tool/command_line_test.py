@@ -4,10 +4,12 @@ the completion."""
 import hashlib
 import json
 import os
+import pty
 import re
+import select
 import subprocess
 
-from common import SOURCE, TOOL, ToolTest, main
+from common import SOURCE, TOOL, ToolTest, answered, data_row, event_row, main
 
 SUBCOMMANDS = (
     "run lock get ls log events stats dump load resolve rm sweep verify backup key".split()
@@ -31,11 +33,14 @@ class Help(ToolTest):
 
     def test_lines_fit_a_terminal(self):
         for name in [[]] + [[name] for name in SUBCOMMANDS]:
-            for line in self.once(*name, "--help").stdout.decode().splitlines():
+            text = self.once(*name, "--help").stdout.decode()
+            self.assertIn("Usage: once", text)
+            for line in text.splitlines():
                 self.assertLessEqual(len(line), 120, line)
 
     def test_version(self):
-        self.assertRegex(self.once("--version").stdout, rb"^once \d+\.\d+\.\d+ \(store format 1\)\n$")
+        text = self.once("--version").stdout
+        self.assertRegex(text, rb"^once \d+\.\d+\.\d+ \(store format 1\)\n$")
         before = json.loads(self.once("--json", "--version").stdout)
         self.assertEqual(before, json.loads(self.once("--version", "--json").stdout))
         self.assertEqual(before["store_format"], 1)
@@ -93,7 +98,8 @@ class Usage(ToolTest):
 class Key(ToolTest):
     def test_smith(self):
         want = "idem_" + hashlib.sha256(b"run::2::three").hexdigest()[:16]
-        self.assertEqual(self.once("key", "smith", "run", "2", "three").stdout.decode(), want + "\n")
+        text = self.once("key", "smith", "run", "2", "three").stdout.decode()
+        self.assertEqual(text, want + "\n")
         self.assertEqual(self.json_of("key", "smith", "run", "2", "three"), {"key": want})
         self.once("key", "smith", "", "2", "three", code=64)
         # Names of subcommands and dashes are arguments as any other.
@@ -133,28 +139,25 @@ class Streams(ToolTest):
 
     def test_whoever_reads_may_stop_reading(self):
         # More than fits into a pipe, so that the writer meets its end.
-        from common import data_row
         store = self.make_store(*[data_row(b"%08d" % i, b"x" * 200) for i in range(3000)])
         with subprocess.Popen([TOOL, "dump", store], stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE) as dump:
-            dump.stdout.readline()
+            self.assertIn(b"store", dump.stdout.readline())
             dump.stdout.close()
             self.assertEqual(dump.stderr.read(), b"")
             self.assertEqual(dump.wait(), 0)
 
     def test_no_colours_and_no_tables_in_a_pipe(self):
-        from common import answered
         store = self.make_store(answered("a"))
         for command in ("ls", "dump", "log", "events", "stats"):
             out = self.once(command, store, env={**os.environ, "TERM": "xterm"}).stdout
             self.assertNotIn(b"\x1b", out)
+        self.assertEqual(self.once("ls", store).stdout, b"a\n")
 
 
 class Terminal(ToolTest):
     def on_terminal(self, *arguments, **environment):
         """What the tool prints on a terminal."""
-        import pty
-        import select
         master, slave = pty.openpty()
         child = subprocess.Popen([TOOL, *map(str, arguments)], stdin=slave, stdout=slave,
                                  stderr=slave, env={**os.environ, "TERM": "xterm", **environment})
@@ -173,7 +176,6 @@ class Terminal(ToolTest):
         return out
 
     def test_tables_and_colours(self):
-        from common import answered, event_row
         store = self.make_store(answered("a/b/c", b"\x1b]0;evil\x07"), event_row(5))
         ls = self.on_terminal("ls", store)
         self.assertIn(b"attempt", ls)
@@ -199,7 +201,9 @@ class Documents(ToolTest):
             self.assertIn("\n.B %d\n" % code, page)
         for name in SUBCOMMANDS:
             text = self.once(name, "--help").stdout.decode()
-            for option in re.findall(r"--[a-z-]+", text.split("Example:")[0]):
+            options = re.findall(r"--[a-z-]+", text.split("Example:")[0])
+            self.assertIn("--json", options)
+            for option in options:
                 self.assertIn(option.replace("-", "\\-"), page, name)
 
     def complete(self, *words):
@@ -220,7 +224,6 @@ class Documents(ToolTest):
         subprocess.run(["bash", "-n", SOURCE / "tools/once/completion.bash"], check=True)
 
     def test_the_completion_completes(self):
-        from common import answered
         offered = self.complete(TOOL, "")
         for name in SUBCOMMANDS:
             self.assertIn(name, offered)

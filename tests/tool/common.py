@@ -59,8 +59,9 @@ def store_row(opening=OPENING):
 def holder():
     """This process, which is alive."""
     stat = pathlib.Path("/proc/self/stat").read_text()
+    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text()
     return {
-        "boot": pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", ""),
+        "boot": boot.strip().replace("-", ""),
         "pid_namespace": os.stat("/proc/self/ns/pid").st_ino,
         "pid": os.getpid(),
         "start_time": int(stat[stat.rindex(")") + 2 :].split()[19]),

@@ -26,14 +26,13 @@ def every_kind_of_row():
     for i, value in enumerate(WILD, 10):
         rows += answered("v/%d/x" % i, value, i)
         rows.append(checkpoint_row("v/%d/x" % i, text_json(b"n" + value[-200:]), value, i, i))
-        rows.append(event_row(100 + i, payload=value, id=text_json(value[-200:]), type=text_json(value[-200:]),
-                              aggregate_type=text_json(value[-200:]),
-                              aggregate_id=text_json(value[-200:]),
-                              retries=i))
+        short = text_json(value[-200:])
+        rows.append(event_row(100 + i, payload=value, id=short, type=short, aggregate_type=short,
+                              aggregate_id=short, retries=i))
         rows.append(history_row(200 + i, "v/%d/x" % i, note=text_json(value), holder=holder()))
         rows.append(data_row(b"k" + value, value))
     rows.append(event_row(400, "dead", headers={"a": "1", "b": {"base64": "/w=="}},
-                          metadata=[[{"base64": "/w=="}, "2"], ["plain", "3"]]))
+                          metadata=[["plain", "3"], [{"base64": "/w=="}, "2"]]))
     rows.append(event_row(401, "delivered"))
     for i, kind in enumerate(("failure", "timeout", "killed"), 50):
         rows += answered("k/%s/x" % kind, b"v", i, kind=kind, code="c", message="m",
@@ -85,7 +84,7 @@ class Identity(ToolTest):
     def test_a_store_that_was_used(self):
         store = self.fresh_path()
         for i in range(5):
-            self.once("run", store, "--key", "k%d" % i, "--", "sh", "-c", "echo $ONCE_TOKEN; exit 0")
+            self.once("run", store, "--key", "k%d" % i, "--", "sh", "-c", "echo $ONCE_TOKEN")
         first = self.once("dump", store).stdout
         copy = self.fresh_path()
         self.once("load", copy, stdin=first)
@@ -201,6 +200,7 @@ class Bad(ToolTest):
     def test_nothing_at_all_is_an_empty_store(self):
         path = self.fresh_path()
         self.once("load", path)
+        self.assertTrue((path / "ONCE").is_file())
         self.assertEqual(self.once("ls", path).stdout, b"")
 
 

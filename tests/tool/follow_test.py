@@ -3,10 +3,10 @@
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import threading
-import time
 
 from common import TOOL, ToolTest, history_row, main, token
 
@@ -107,7 +107,6 @@ class Follow(ToolTest):
         self.end(child)
 
     def test_a_store_that_goes_away(self):
-        import shutil
         store = self.make_store(history_row(1, "a"))
         child = self.follow(store)
         self.entry(child)

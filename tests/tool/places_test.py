@@ -1,10 +1,8 @@
 """Paths that are no store, and looking without leaving a trace."""
 
 import os
-import pathlib
 import shutil
 import subprocess
-import unittest
 
 from common import (TOOL, ToolTest, answered, checkpoint_row, data_row, event_row, history_row,
                     key_row, main, snapshot)
@@ -136,10 +134,13 @@ class NoTrace(ToolTest):
         # With a log that was not written out, too: what opening for writing would recover.
         self.once("run", store, "--key", "c", "--", "true")
         before = snapshot(self.directory)
+        self.assertIn("store-1/ONCE", before)
         for arguments in looking(store):
             self.once(*arguments)
             self.assertEqual(snapshot(self.directory), before, arguments)
         self.once("backup", store, self.directory / "copy")
+        self.assertEqual(self.once("ls", self.directory / "copy").stdout,
+                         self.once("ls", store).stdout)
         after = {name: what for name, what in snapshot(self.directory).items()
                  if not name.startswith("copy")}
         self.assertEqual(after, before)
@@ -161,7 +162,7 @@ class NoTrace(ToolTest):
             for arguments in looking(store):
                 self.once(*arguments)
             run.stdin.close()
-            self.assertEqual(run.wait() in (0, 1), True)
+            self.assertIn(run.wait(), (0, 1))
 
 
 if __name__ == "__main__":

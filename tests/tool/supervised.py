@@ -43,6 +43,8 @@ def ended(pid, timeout_s=TIMEOUT_S):
 
 
 class SupervisedTest(ToolTest):
+    key = "k"  # what run_script() asks for, if not told otherwise
+
     def setUp(self):
         super().setUp()
         self.store = self.fresh_path()
@@ -61,8 +63,8 @@ class SupervisedTest(ToolTest):
                      f"read x < {self.directory / 'never'}")
         os.mkfifo(self.directory / "never")
 
-    def arguments(self, script, options=(), key="k"):
-        return [TOOL, "run", self.store, "--key", key, *options, "--", "sh", "-c", script]
+    def arguments(self, script, options=(), key=None):
+        return [TOOL, "run", self.store, "--key", key or self.key, *options, "--", "sh", "-c", script]
 
     def start(self, arguments, **options):
         process = subprocess.Popen(
@@ -82,15 +84,15 @@ class SupervisedTest(ToolTest):
         self.assertEqual(process.returncode, code, (out, err))
         return out, err
 
-    def run_script(self, script, *options, code=0, key="k", **more):
+    def run_script(self, script, *options, code=0, key=None, **more):
         return self.finish(self.start(self.arguments(script, options, key), **more), code)
 
     def runs(self):
         """How often the command ran."""
         return len(self.count.read_text().split()) if self.count.exists() else 0
 
-    def record(self, key="k"):
-        return self.json_of("get", self.store, key)
+    def record(self, key=None):
+        return self.json_of("get", self.store, key or self.key)
 
     def tree_pids(self):
         return [int(pid) for pid in self.pids.read_text().split()]

@@ -154,8 +154,8 @@ check "some were asked for twice" [ "$replays" -ge 19 ]
 check "every checksum and every invariant holds" once verify bank.once
 
 title "5. What the store knows"
-show "once dump shop.once --table keys"
-once dump shop.once --table keys
+show "once dump shop.once --table keys --format table"
+once dump shop.once --table keys --format table
 tell ""
 tell "and who did what, in order:"
 show "once log shop.once --key order-43"

@@ -98,6 +98,7 @@ class Run {
   Result<void> write_guardian_died(Store& store, const Reservation& reservation);
   void replay(const Replay& replay);
   void replay_foreign(const Outcome& outcome);
+  void in_doubt(std::string_view why);
   void refuse(const Error& error);
   // With --json: what came of it, as the last line of stderr; stdout belongs to the command.
   void report() const;
@@ -234,24 +235,26 @@ Result<void> Run::write_guardian_died(Store& store, const Reservation& reservati
     return store.release(reservation, reason);
   }
   auto done = store.doubt(reservation, reason);
-  if (done) {
-    refuse(Error{.code = ErrorCode::in_doubt,
-                 .message = fmt::format("{}, and the command with it", reason)});
-  }
+  if (done) in_doubt(fmt::format("{}, and the command with it", reason));
   return done;
+}
+
+void Run::in_doubt(std::string_view why) {
+  const std::string key = job_.key.to_string();
+  status_ = to_string(Status::in_doubt);
+  context_.fail(
+      exit_in_doubt,
+      fmt::format("key '{}' is in doubt: {}, and nobody knows whether the command did its "
+                  "work. Find out, then decide:\n"
+                  "  once resolve {} {} --as success|failure|rerun",
+                  key, why, job_.where, key));
 }
 
 void Run::refuse(const Error& error) {
   const std::string key = job_.key.to_string();
   switch (error.code) {
     case ErrorCode::in_doubt:
-      status_ = to_string(Status::in_doubt);
-      return context_.fail(
-          exit_in_doubt,
-          fmt::format("key '{}' is in doubt: {}\nNobody knows whether the command did its work. "
-                      "Find out, then decide:\n"
-                      "  once resolve {} {} --as success|failure|rerun",
-                      key, error.message, job_.where, key));
+      return in_doubt("the run before was cut off");
     case ErrorCode::outcome_omitted:
       status_ = to_string(Status::completed);
       return context_.fail(exit_store,

@@ -71,6 +71,10 @@ Result<void> CommitQueue::write(const Group& group) {
       if (versions_.conflicts(*waiting->data)) {
         waiting->answer = fail(ErrorCode::conflict,
                                "what the transaction read was changed by another one meanwhile");
+        // The clock's mark goes with any commit and is believed to be in the store.
+        for (const RowWrite& row : waiting->rows) {
+          if (row.table == meta_table) keep_first(status, batch.Put(row.key, row.value));
+        }
         continue;
       }
       versions_.note(*waiting->data);
@@ -145,6 +149,11 @@ std::unexpected<Error> CommitQueue::refuse() const {
 void CommitQueue::poison(const std::string& why) {
   MutexLock lock(mutex_);
   if (poison_.empty()) poison_ = why;
+}
+
+bool CommitQueue::poisoned() const {
+  MutexLock lock(mutex_);
+  return !poison_.empty();
 }
 
 }  // namespace once::engine

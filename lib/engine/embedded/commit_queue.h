@@ -51,6 +51,7 @@ class CommitQueue {
   [[nodiscard]] std::uint64_t visible_version() const { return visible_.load(); }
   // Refuses all further commits.
   void poison(const std::string& why);
+  [[nodiscard]] bool poisoned() const;
 
  private:
   struct Waiting {
@@ -75,7 +76,7 @@ class CommitQueue {
   std::atomic<std::uint64_t> visible_{0};
   DataVersions versions_;  // the leader's
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::deque<Waiting*> queue_ ONCE_GUARDED_BY(mutex_);  // the front leads
   std::string poison_ ONCE_GUARDED_BY(mutex_);          // not empty: why nothing is written
 };

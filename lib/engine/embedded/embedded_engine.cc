@@ -167,8 +167,8 @@ Result<std::optional<Found>> EmbeddedEngine::find(const Key& key) {
     if (!record) return pass(record);
     if (!*record) return std::nullopt;
     if (is_expired(**record, clock_->now())) {
-      // Reading goes on when writing does not (poisoned, disk full): the answer is right without the
-      // mark, which only guards against a clock that is turned back before the next opening.
+      // Reading goes on when writing does not (poisoned, disk full): the answer is right without
+      // the mark, which only guards against a clock that is turned back before the next opening.
       (void)mark_past((*record)->expires_at);
       return std::nullopt;
     }

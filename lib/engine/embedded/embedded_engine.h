@@ -20,6 +20,7 @@
 
 #include "base/mutex.h"
 #include "engine/embedded/commit_queue.h"
+#include "engine/embedded/inventory.h"
 #include "engine/embedded/numbering.h"
 #include "engine/embedded/rocksdb_options.h"
 #include "engine/embedded/store_clock.h"
@@ -73,7 +74,10 @@ class EmbeddedEngine final : public Engine {
   Result<void> open_for_writing();
   Result<void> open_for_reading();
   Result<void> try_open_for_reading();
+  // RocksDB aborts when a database goes before its handles.
+  void drop_families();
   Result<void> open_database(bool read_only, std::size_t logs, bool create);
+  [[nodiscard]] Result<void> check_files();
   Result<void> read_meta();
   Result<void> start_writing(bool fresh);
   [[nodiscard]] std::string snapshot_of_files() const;
@@ -109,6 +113,7 @@ class EmbeddedEngine final : public Engine {
   const Options options_;
   const bool discard_;
   std::shared_ptr<const Clock> machine_clock_;
+  std::shared_ptr<Inventory> inventory_;  // null in memory
   std::unique_ptr<rocksdb::Env> env_;
   std::optional<StoreDirectory> directory_;  // when open for writing on disk
   const ExpiryFilters filters_ = make_expiry_filters();

@@ -5,8 +5,10 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "engine/embedded/embedded_engine.h"
+#include "engine/embedded/inventory_file_system.h"
 #include "engine/embedded/read_only_file_system.h"
 #include "engine/embedded/status.h"
+#include "engine/embedded/threads_env.h"
 #include "model/meta.h"
 #include "once/version.h"
 
@@ -20,17 +22,21 @@ constexpr std::uint64_t restored_leap = std::uint64_t{1} << 20;
 // How often a reader tries again when the writer changed the files while it was opening them.
 constexpr int reading_tries = 200;
 
-// Says what can be done about a store that RocksDB refuses to open.
+// Says what can be done about a damaged store.
+Error damaged(const std::string& path, const std::string& what) {
+  return {.code = ErrorCode::damaged,
+          .message = fmt::format(
+              "{} is damaged: {}. Nothing was changed. Restore a backup; or save what stands "
+              "before the damage into a fresh store: once dump {} --damaged-log keep-prefix "
+              "--format jsonl | once load FRESH. After a power cut the last lines of a log can be "
+              "torn although nothing that was acknowledged is missing; a damaged MANIFEST can be "
+              "mended on a copy by `ldb repair` (remove ONCE.files there afterwards)",
+              path, what, path)};
+}
+
 Error refused(const rocksdb::Status& status, const std::string& path) {
   Error error = to_error(status, "opening " + path);
-  if (error.code != ErrorCode::damaged) return error;
-  error.message = fmt::format(
-      "{} is damaged: {}. Nothing was changed. Restore a backup; or save what stands before the "
-      "damage into a fresh store: once dump {} --damaged-log keep-prefix --format jsonl | once "
-      "load FRESH. After a power cut the last lines of a log can be torn although nothing that was "
-      "acknowledged is missing; a damaged MANIFEST can be mended on a copy by `ldb repair`",
-      path, status.ToString(), path);
-  return error;
+  return error.code == ErrorCode::damaged ? damaged(path, status.ToString()) : error;
 }
 
 }  // namespace
@@ -43,11 +49,13 @@ EmbeddedEngine::EmbeddedEngine(std::string path, const EmbeddedConfig& config)
   const auto base = config.file_system ? config.file_system : rocksdb::FileSystem::Default();
   const bool read_only = options_.read_only && !path_.empty();
   if (path_.empty()) {
-    env_.reset(rocksdb::NewMemEnv(rocksdb::Env::Default()));
-  } else if (read_only) {
-    env_ = rocksdb::NewCompositeEnv(std::make_shared<ReadOnlyFileSystem>(base));
+    env_ = make_threads_env(
+        std::unique_ptr<rocksdb::Env>(rocksdb::NewMemEnv(rocksdb::Env::Default())));
   } else {
-    env_ = rocksdb::NewCompositeEnv(base);
+    inventory_ = std::make_shared<Inventory>(path_);
+    const auto files = read_only ? std::make_shared<ReadOnlyFileSystem>(base) : base;
+    env_ =
+        make_threads_env(rocksdb::NewCompositeEnv(make_inventory_file_system(files, inventory_)));
   }
 }
 
@@ -71,6 +79,8 @@ Result<void> EmbeddedEngine::open_for_writing() {
   if (!directory) return pass(directory);
   directory_.emplace(std::move(*directory));
   const bool fresh = directory_->fresh();
+  if (auto checked = check_files(); !checked) return checked;
+  if (auto started = inventory_->start_writing(); !started) return started;
   if (auto opened = open_database(false, count_logs(path_), fresh); !opened) return opened;
   return start_writing(fresh);
 }
@@ -86,7 +96,7 @@ Result<void> EmbeddedEngine::open_for_reading() {
     // it was read and after the tables were listed.
     const bool unchanged = before == snapshot_of_files();
     if (unchanged) return opened;
-    families_ = {};
+    drop_families();
     db_.reset();
   }
   if (!opened) return opened;
@@ -95,8 +105,17 @@ Result<void> EmbeddedEngine::open_for_reading() {
 }
 
 Result<void> EmbeddedEngine::try_open_for_reading() {
+  if (auto checked = check_files(); !checked) return checked;
   if (auto opened = open_database(true, 0, false); !opened) return opened;
   return read_meta();
+}
+
+Result<void> EmbeddedEngine::check_files() {
+  auto checked = inventory_->load();
+  // Who asks for what stands before the damage gets it, whatever is missing.
+  if (checked && options_.damaged_log == DamagedLog::refuse) checked = inventory_->check();
+  if (checked || checked.error().code != ErrorCode::damaged) return checked;
+  return std::unexpected(damaged(path_, checked.error().message));
 }
 
 std::string EmbeddedEngine::snapshot_of_files() const {
@@ -212,18 +231,24 @@ Result<void> EmbeddedEngine::close() {
     // A poisoned store refuses; its mark is then a little older, which only delays expiry.
     closed = mark_past(clock_->now());
   }
+  const bool in_order = queue_ && !queue_->poisoned();
   queue_.reset();
-  for (rocksdb::ColumnFamilyHandle* handle : families_) {
-    if (handle != nullptr) db_->DestroyColumnFamilyHandle(handle);
-  }
-  families_ = {};
+  drop_families();
   const auto status = db_->Close();
   if (!status.ok() && closed) {
     closed = std::unexpected(to_error(status, "closing " + path_));
   }
   db_.reset();
+  if (in_order && inventory_ && closed) closed = inventory_->note_closed();
   directory_.reset();
   return closed;
+}
+
+void EmbeddedEngine::drop_families() {
+  for (rocksdb::ColumnFamilyHandle* handle : families_) {
+    if (handle != nullptr) db_->DestroyColumnFamilyHandle(handle);
+  }
+  families_ = {};
 }
 
 EmbeddedEngine::~EmbeddedEngine() {

@@ -55,6 +55,7 @@ rocksdb::DBOptions database_options(const Options& options, rocksdb::Env* env, s
   // All tables stay open: needed for periodic compaction, and for a reader to hold on to tables
   // that the writer removes meanwhile.
   db.max_open_files = -1;
+  db.max_file_opening_threads = 1;  // a thread takes longer to start than a table to open
   db.max_background_jobs = 2;
   db.max_total_wal_size = std::max<std::uint64_t>(options.memory_budget, 4 << 20);
   db.db_write_buffer_size = options.memory_budget / 2;

@@ -13,7 +13,8 @@ ErrorCode code_of(const rocksdb::Status& status) {
   const auto says = [&](const char* words) { return text.find(words) != std::string::npos; };
   if (says("No space left")) return ErrorCode::no_space;
   if (says("Permission denied") || says("Read-only file system")) return ErrorCode::permission;
-  if (status.IsNotFound() || status.IsPathNotFound() || says("No such file")) {
+  if (status.IsNotFound() || status.IsPathNotFound() || says("No such file") ||
+      says("create_if_missing is false")) {
     return ErrorCode::damaged;
   }
   return ErrorCode::io;

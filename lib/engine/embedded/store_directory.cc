@@ -26,6 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* marker = "ONCE";
+constexpr const char* new_marker = "ONCE.new";
 constexpr const char* lock_name = "ONCE.lock";
 constexpr std::string_view magic = "once store\nformat ";
 
@@ -40,7 +41,19 @@ bool is_rocksdb_file(const std::string& name) {
   for (const char* suffix : {".log", ".sst", ".dbtmp"}) {
     if (name.ends_with(suffix)) return true;
   }
-  return name == "ONCE.new";
+  return name == new_marker || name == "ONCE.files" || name == "ONCE.files.new";
+}
+
+// Whether a store stands there that has lost its marker: while one is made, ONCE.new is there.
+bool lacks_marker(const std::vector<std::string>& names) {
+  return std::ranges::count(names, new_marker) == 0 && std::ranges::any_of(names, is_rocksdb_file);
+}
+
+std::unexpected<Error> marker_is_missing(const std::string& path) {
+  return fail(ErrorCode::damaged,
+              "{} is missing, and the files of a store are there; nothing was changed; restore it "
+              "from a backup (its text is \"once store\", a new line, \"format {}\")",
+              join(path, marker), store_format);
 }
 
 // What stands in the marker: a format version, or nullopt if the file is not there.
@@ -247,7 +260,9 @@ Result<void> StoreDirectory::check(const std::string& path) {
   if (!*format) {
     auto names = list(path);
     if (!names) return pass(names);
-    if (names->empty() || std::ranges::count(*names, lock_name) > 0) {
+    const bool ours = names->empty() || std::ranges::count(*names, lock_name) > 0;
+    if (ours && lacks_marker(*names)) return marker_is_missing(path);
+    if (ours) {
       return fail(ErrorCode::store_missing, "there is no store in the directory {} yet", path);
     }
     return std::unexpected(something_else(path, "the directory holds something else"));
@@ -259,22 +274,29 @@ Result<void> StoreDirectory::prepare(bool create, bool discard) {
   auto format = read_marker(path_);
   if (!format) return pass(format);
   fresh_ = discard || !*format;
-  if (!fresh_) return check_format(path_, **format);
-  if (!create) {
-    return fail(ErrorCode::store_missing, "there is no store in the directory {} yet", path_);
+  if (!fresh_) {
+    if (auto checked = check_format(path_, **format); !checked) return checked;
+    // Left by a creation that was cut off after its last step. It must not outlive the marker.
+    if (::unlink(join(path_, new_marker).c_str()) == 0 || errno == ENOENT) return {};
+    return std::unexpected(system_error(errno, "removing", join(path_, new_marker)));
   }
   auto names = list(path_);
   if (!names) return pass(names);
+  if (!discard && lacks_marker(*names)) return marker_is_missing(path_);
+  if (!create) {
+    return fail(ErrorCode::store_missing, "there is no store in the directory {} yet", path_);
+  }
   for (const std::string& name : *names) {
     const bool ours = name == lock_name || name == marker || is_rocksdb_file(name);
     if (!ours) return std::unexpected(something_else(path_, "it holds " + name));
   }
+  if (auto begun = begin_creation(); !begun) return begun;
   // The marker goes first: without it, whatever else is left counts for nothing.
   if (::unlink(join(path_, marker).c_str()) != 0 && errno != ENOENT) {
     return std::unexpected(system_error(errno, "removing", join(path_, marker)));
   }
   for (const std::string& name : *names) {
-    if (name == lock_name || name == marker) continue;
+    if (name == lock_name || name == marker || name == new_marker) continue;
     if (::unlink(join(path_, name).c_str()) != 0 && errno != ENOENT) {
       return std::unexpected(system_error(errno, "removing", join(path_, name)));
     }
@@ -282,18 +304,24 @@ Result<void> StoreDirectory::prepare(bool create, bool discard) {
   return {};
 }
 
-Result<void> StoreDirectory::mark_created() {
-  const std::string temporary = join(path_, "ONCE.new");
-  const std::string name = join(path_, marker);
-  const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (file < 0) return std::unexpected(system_error(errno, "making", temporary));
+Result<void> StoreDirectory::begin_creation() const {
+  const std::string name = join(path_, new_marker);
+  const int file = ::open(name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (file < 0) return std::unexpected(system_error(errno, "making", name));
   const std::string text = fmt::format("{}{}\n", magic, store_format);
   const ssize_t written = ::write(file, text.data(), text.size());
   int failed = written == static_cast<ssize_t>(text.size()) ? 0 : (written < 0 ? errno : ENOSPC);
   if (failed == 0 && ::fsync(file) != 0) failed = errno;
   ::close(file);
-  if (failed == 0 && ::rename(temporary.c_str(), name.c_str()) != 0) failed = errno;
   if (failed != 0) return std::unexpected(system_error(failed, "writing", name));
+  return sync_directory(path_);
+}
+
+Result<void> StoreDirectory::mark_created() {
+  const std::string name = join(path_, marker);
+  if (::rename(join(path_, new_marker).c_str(), name.c_str()) != 0) {
+    return std::unexpected(system_error(errno, "making", name));
+  }
   if (auto synced = sync_directory(path_); !synced) return pass(synced);
   fresh_ = false;
   return {};

@@ -1,8 +1,11 @@
 // The directory of a store: what makes it one, who may write to it, and how it comes into being.
 //
-//   ONCE        "once store\nformat N\n", written last when a store is made: without it nothing was
-//               ever acknowledged, and what lies there is the rest of a creation that was cut off
+//   ONCE        "once store\nformat N\n"
+//   ONCE.new    the same, while the store is made: written first, renamed to ONCE last. Where it is
+//               without ONCE, nothing was ever acknowledged, and all that lies there may go. Where
+//               neither is, a store has lost its marker: damage, and nothing is touched
 //   ONCE.lock   locked by the one process that has the store open for writing; says who that is
+//   ONCE.files  which logs there are (inventory.h)
 //   CURRENT, MANIFEST-*, *.log, *.sst, ...   RocksDB's
 //
 // The lock is one of the open file description (fcntl(2), F_OFD_SETLK): it keeps out this process
@@ -42,6 +45,7 @@ class StoreDirectory {
  private:
   StoreDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
   Result<void> prepare(bool create, bool discard);
+  [[nodiscard]] Result<void> begin_creation() const;
   void write_holder() const;
 
   std::string path_;
