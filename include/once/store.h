@@ -77,7 +77,9 @@ struct CompleteRequest {
 };
 
 struct ScanOptions {
-  Bytes prefix{};                  // of the written form of the key (see once/key.h)
+  // Of the written form of the key (see once/key.h). "tenant/" and "tenant/operation/" are found
+  // without reading the others.
+  Bytes prefix{};
   std::optional<Status> status{};  // only these
 };
 

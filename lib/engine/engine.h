@@ -97,6 +97,8 @@ struct RowRange {
   Table table = Table::all;  // all: the store's own row, then table by table
   std::uint64_t after = 0;   // outbox and history: only greater sequences
   std::optional<Key> key{};  // checkpoints: only of this key
+  // keys: only those whose first parts are these, the last of them a prefix (at most three)
+  std::vector<Bytes> key_prefix{};
 };
 
 class Engine {

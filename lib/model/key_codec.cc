@@ -57,6 +57,14 @@ std::optional<Key> read_key(ByteView& in) {
 
 }  // namespace
 
+Bytes encode_key_prefix(const std::vector<Bytes>& parts) {
+  Bytes encoded;
+  for (const Bytes& part : parts) write_part(encoded, part);
+  // The last part goes on.
+  if (!parts.empty()) encoded.resize(encoded.size() - 2);
+  return encoded;
+}
+
 Bytes encode_key(const Key& key) {
   Bytes encoded;
   encoded.reserve(key.tenant.size() + key.operation.size() + key.id.size() + 6);

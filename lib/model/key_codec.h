@@ -17,6 +17,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "once/bytes.h"
 #include "once/error.h"
@@ -34,6 +35,10 @@ inline constexpr std::size_t sequence_bytes = 8;
 
 [[nodiscard]] Bytes encode_key(const Key& key);
 [[nodiscard]] Result<Key> decode_key(ByteView encoded);
+
+// The prefix of the keys whose first parts (tenant, operation) are all but the last of `parts` and
+// whose next part begins with the last. At most three.
+[[nodiscard]] Bytes encode_key_prefix(const std::vector<Bytes>& parts);
 
 // encode_key(key) is the prefix of all checkpoints of `key`.
 [[nodiscard]] Bytes encode_checkpoint_key(const Key& key, ByteView name);

@@ -25,6 +25,37 @@ Result<void> visit_rows(engine::Engine& engine, const engine::RowRange& range,
   return visited ? failed : visited;
 }
 
+// A prefix of a written key, taken apart.
+struct WrittenPrefix {
+  std::string text{};          // spelled as Key::to_string() spells
+  std::vector<Bytes> parts{};  // the last one goes on; empty when it may be of any part
+};
+
+Result<WrittenPrefix> parse_prefix(std::string_view written) {
+  // An escape that is not whole yet ("%4") waits for the keys themselves.
+  const std::size_t percent = written.rfind('%');
+  std::string_view tail;
+  if (percent != std::string_view::npos && written.size() - percent < 3) {
+    tail = written.substr(percent);
+    written.remove_suffix(tail.size());
+  }
+  WrittenPrefix prefix;
+  while (true) {
+    const std::size_t slash = written.find('/');
+    auto part = unescape(written.substr(0, slash));
+    if (!part) return pass(part);
+    prefix.text += escape(*part);
+    prefix.parts.push_back(std::move(*part));
+    if (slash == std::string_view::npos) break;
+    prefix.text += '/';
+    written.remove_prefix(slash + 1);
+  }
+  prefix.text += tail;
+  // Without a slash it can be of an id alone or of a tenant, which stand far apart.
+  if (prefix.parts.size() == 1 || prefix.parts.size() > 3) prefix.parts.clear();
+  return prefix;
+}
+
 }  // namespace
 
 Result<std::optional<Found>> Store::find(const Key& key) {
@@ -35,11 +66,15 @@ Result<std::optional<Found>> Store::find(const Key& key) {
 Result<void> Store::scan(const ScanOptions& options,
                          const std::function<bool(const Key&, const Record&)>& visit) {
   if (auto checked = impl_->check(); !checked) return checked;
-  return visit_rows<KeyRow>(*impl_->engine, {.table = Table::keys}, [&](const KeyRow& row) {
-    if (options.status && row.record.status != *options.status) return true;
-    if (!row.key.to_string().starts_with(options.prefix)) return true;
-    return visit(row.key, row.record);
-  });
+  auto prefix = parse_prefix(options.prefix);
+  if (!prefix) return pass(prefix);
+  return visit_rows<KeyRow>(*impl_->engine, {.table = Table::keys, .key_prefix = prefix->parts},
+                            [&](const KeyRow& row) {
+                              if (options.status && row.record.status != *options.status)
+                                return true;
+                              if (!row.key.to_string().starts_with(prefix->text)) return true;
+                              return visit(row.key, row.record);
+                            });
 }
 
 Result<void> Store::history(const HistoryOptions& options,

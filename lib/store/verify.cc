@@ -24,7 +24,7 @@ constexpr std::size_t most_listed = 1000;
 class Verifier {
  public:
   Verifier(engine::Engine& engine, const Progress& progress, VerifyReport& report)
-      : engine_(engine), progress_(progress), report_(report), now_(engine.now()) {}
+      : engine_(engine), progress_(progress), report_(report) {}
 
   Result<void> run();
 
@@ -43,7 +43,6 @@ class Verifier {
   engine::Engine& engine_;
   const Progress& progress_;
   VerifyReport& report_;
-  const Time now_;
   std::uint64_t opening_ = 0;
   // Keys that history left live and that have no record: a later row may say that it was removed.
   std::map<Key, std::uint64_t> missing_;
@@ -175,14 +174,16 @@ void Verifier::check_history(const HistoryEntry& entry) {
     problem(
         fmt::format("history row {} says that {} came before it", entry.sequence, entry.previous));
   }
-  // Removed, or finished and past retention: rightly gone, whatever earlier rows told.
-  const bool expired = entry.deadline <= now_ && is_finished(entry.status);
-  if (entry.what == What::removed || expired) {
+  if (entry.what == What::removed) {
     missing_.erase(entry.key);
     return;
   }
   const auto found = find(entry.key);
-  if (!found) {
+  // The time after the look: what was gone by then may have gone for its retention.
+  const bool expired = is_finished(entry.status) && entry.deadline <= engine_.now();
+  if (!found && expired) {
+    missing_.erase(entry.key);
+  } else if (!found) {
     missing_[entry.key] = entry.sequence;
   } else if (found->record.last_history < entry.sequence) {
     problem(fmt::format("key {} names history row {} as its newest, and row {} is newer",

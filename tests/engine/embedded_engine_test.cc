@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 namespace {
 
 struct Place {
-  TemporaryDirectory directory;
+  TemporaryDirectory directory{quick_place()};
   std::string path = directory.file("store");
   std::shared_ptr<FaultFileSystem> disk = std::make_shared<FaultFileSystem>();
   std::shared_ptr<ManualClock> clock = std::make_shared<ManualClock>();

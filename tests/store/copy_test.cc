@@ -113,7 +113,19 @@ TEST_CASE("scan visits live records in key order, by prefix and status") {
   };
   CHECK(scan({}) == "plain t t/o/a t/o/b t/o/c ");
   CHECK(scan({.prefix = "t/o/"}) == "t/o/a t/o/b t/o/c ");
+  CHECK(scan({.prefix = "t/o/b"}) == "t/o/b ");
+  CHECK(scan({.prefix = "t/"}) == "t/o/a t/o/b t/o/c ");
+  CHECK(scan({.prefix = "t/x"}).empty());
+  CHECK(scan({.prefix = "t/o/a/b"}).empty());
   CHECK(scan({.status = Status::in_doubt}).empty());
+  CHECK(error_of(store.scan({.prefix = "%zz"}, [](auto&, auto&) { return true; })) ==
+        ErrorCode::invalid_argument);
+  for (const Bytes& id : {Bytes("\0\0", 2), Bytes("\0\1", 2), Bytes("\0", 1)}) {
+    value_of(store.execute(Key("u", "", id), [] {}));
+  }
+  CHECK(scan({.prefix = "u//%00"}) == "u//%00 u//%00%00 u//%00%01 ");
+  CHECK(scan({.prefix = "u//%00%0"}) == "u//%00%00 u//%00%01 ");
+  CHECK(scan({.prefix = Bytes("u//\0\1", 5)}) == "u//%00%01 ");
   simulation.clock->advance(2h);
   CHECK(scan({.prefix = "t"}) == "t/o/a t/o/b t/o/c ");
 }

@@ -24,7 +24,7 @@ struct Sample {
     rows = value_of(rows_of(store));
   }
 
-  TemporaryDirectory directory;
+  TemporaryDirectory directory{quick_place()};
   std::string path = directory.file("sample");
   Files files;
   std::vector<Row> rows;
@@ -75,7 +75,7 @@ bool refuses(const std::string& path, const Options& options) {
 
 // Flips a byte of `name` at every place of `at` and looks, opening to read or to write.
 void flip(const std::string& name, const std::vector<std::size_t>& at, bool read_only) {
-  const TemporaryDirectory directory;
+  const TemporaryDirectory directory{quick_place()};
   const std::string path = directory.file("damaged");
   Files files = sample().files;
   for (const std::size_t place : at) {
@@ -150,7 +150,7 @@ TEST_CASE("every byte of what RocksDB reads of a table before any checksum") {
 }
 
 TEST_CASE("a file that was cut") {
-  const TemporaryDirectory directory;
+  const TemporaryDirectory directory{quick_place()};
   const std::string path = directory.file("damaged");
   Files files = sample().files;
   for (const auto& [name, content] : sample().files) {
@@ -168,7 +168,7 @@ TEST_CASE("a file that was cut") {
 }
 
 TEST_CASE("a missing file: an error or the same answers, and nothing else goes") {
-  const TemporaryDirectory directory;
+  const TemporaryDirectory directory{quick_place()};
   const std::string path = directory.file("damaged");
   for (const auto& [name, content] : sample().files) {
     for (const bool read_only : {true, false}) {
@@ -187,7 +187,7 @@ TEST_CASE("a missing file: an error or the same answers, and nothing else goes")
 }
 
 TEST_CASE("two files missing: never an empty store") {
-  const TemporaryDirectory directory;
+  const TemporaryDirectory directory{quick_place()};
   const std::string path = directory.file("damaged");
   for (const char* part : {"CURRENT", "MANIFEST", ".log", ".sst"}) {
     Files files = sample().files;
@@ -213,7 +213,7 @@ std::vector<std::uint64_t> history_of(Store& store) {
 
 // The files of a store whose process was killed: its newest log has no known end.
 Files killed_store(std::vector<std::uint64_t>& history) {
-  const TemporaryDirectory directory;
+  const TemporaryDirectory directory{quick_place()};
   Store store = value_of(Store::open(directory.file("store")));
   write_some(store, "first");
   write_some(store, "second");
@@ -234,7 +234,7 @@ std::string newest_log(const Files& files) {
 TEST_CASE("a log cut short by a power cut: what stands before, whole commits, all consistent") {
   std::vector<std::uint64_t> history;
   Files files = killed_store(history);
-  const TemporaryDirectory directory;
+  const TemporaryDirectory directory{quick_place()};
   const std::string path = directory.file("cut");
   const std::string name = newest_log(files);
   const std::string whole = files.at(name);
@@ -260,7 +260,7 @@ TEST_CASE("a log cut short by a power cut: what stands before, whole commits, al
 TEST_CASE("a damaged log is refused; keep_prefix gives what stands before, to read only") {
   std::vector<std::uint64_t> history;
   Files files = killed_store(history);
-  const TemporaryDirectory directory;
+  const TemporaryDirectory directory{quick_place()};
   const std::string path = directory.file("damaged");
   std::string& log = files[newest_log(files)];
   log[log.size() / 2] = static_cast<char>(log[log.size() / 2] ^ 0x10);
@@ -288,7 +288,7 @@ TEST_CASE("a damaged log is refused; keep_prefix gives what stands before, to re
 }
 
 TEST_CASE("keep_prefix also where a log of a closed store was damaged") {
-  const TemporaryDirectory directory;
+  const TemporaryDirectory directory{quick_place()};
   const std::string path = directory.file("damaged");
   Files files = sample().files;
   std::string& log = files[newest_log(files)];

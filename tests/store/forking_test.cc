@@ -81,7 +81,7 @@ TEST_CASE("a child that lives on does not keep the store, and may open it by its
     auto own = Store::open(path);
     if (!own) return 2;
     const auto done = own->execute("by the child", [] { return 7; });
-    return done && own->close() ? 0 : 3;
+    return done && own->sweep() && own->close() ? 0 : 3;
   });
   REQUIRE(child.wait());
   value_of(store->complete(mine, Outcome::success()));

@@ -65,7 +65,7 @@ struct Tampered {
     return found;
   }
 
-  TemporaryDirectory directory;
+  TemporaryDirectory directory{quick_place()};
   std::string path = directory.file("store");
 };
 

@@ -87,8 +87,9 @@ Result<void> EmbeddedEngine::visit_table(Table table, const RowRange& range,
   options.readahead_size = range.key ? 0 : std::size_t{1} << 20;
   const Time now = clock_->now();
   const bool by_sequence = table == Table::outbox || table == Table::history;
-  const Bytes prefix =
-      range.key && table == Table::checkpoints ? model::encode_key(*range.key) : Bytes();
+  Bytes prefix;
+  if (range.key && table == Table::checkpoints) prefix = model::encode_key(*range.key);
+  if (table == Table::keys) prefix = model::encode_key_prefix(range.key_prefix);
   const Bytes first = by_sequence ? model::encode_sequence(range.after + 1) : prefix;
   const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options, family(table)));
   for (at->Seek(first); go_on && at->Valid(); at->Next()) {

@@ -1,5 +1,6 @@
-// Keeps the inventory of a store (inventory.h) while RocksDB makes and removes its files, and
-// checks the tables that it opens against it.
+// Files of a store in a directory: keeps its inventory (inventory.h) while RocksDB makes and
+// removes them, checks the tables that it opens against it, and takes the lock against RocksDB's
+// own tools.
 #pragma once
 
 #include <rocksdb/file_system.h>
