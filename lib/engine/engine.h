@@ -101,6 +101,24 @@ struct RowRange {
   std::vector<Bytes> key_prefix{};
 };
 
+// All of a store as of one moment, and of one time: what is past retention then is absent. For
+// looking at many rows that must fit together. Used by one thread, and not after the engine was
+// closed.
+class Reading {
+ public:
+  Reading() = default;
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+  virtual ~Reading() = default;
+
+  [[nodiscard]] virtual Time now() const = 0;
+  // The record and the outcome that belongs to it.
+  virtual Result<std::optional<Found>> find(const Key& key) = 0;
+  // One history row, nullopt if it is gone.
+  virtual Result<std::optional<HistoryEntry>> history_at(std::uint64_t sequence) = 0;
+  virtual Result<void> rows(const RowRange& range, const RowVisitor& visit) = 0;
+};
+
 class Engine {
  public:
   Engine() = default;
@@ -124,11 +142,14 @@ class Engine {
 
   // The record and the outcome that belongs to it. Past retention: nullopt.
   virtual Result<std::optional<Found>> find(const Key& key) = 0;
-  // One history row, nullopt if it is gone.
-  virtual Result<std::optional<HistoryEntry>> history_at(std::uint64_t sequence) = 0;
   virtual Result<std::unique_ptr<DataView>> view() = 0;
-  // Visits rows as of the call; what is past retention is left out.
-  virtual Result<void> rows(const RowRange& range, const RowVisitor& visit) = 0;
+  virtual Result<std::unique_ptr<Reading>> read() = 0;
+  // rows() of a reading made for it.
+  Result<void> rows(const RowRange& range, const RowVisitor& visit) {
+    auto reading = read();
+    if (!reading) return std::unexpected(std::move(reading.error()));
+    return (*reading)->rows(range, visit);
+  }
 
   virtual Result<SweepReport> sweep(const Progress& progress) = 0;
   // Counts rows and bytes; leaves the counters of Store alone.

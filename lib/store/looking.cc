@@ -164,19 +164,21 @@ Result<SweepReport> Store::sweep(const Progress& progress) {
 
 Result<void> Store::rows(Table table, const std::function<bool(const Row&)>& visit) {
   if (auto checked = impl_->check(); !checked) return checked;
+  auto reading = impl_->engine->read();
+  if (!reading) return pass(reading);
   Result<void> failed;
   Key owner;  // of the checkpoint rows at hand
   std::optional<Record> record;
   const auto is_orphan = [&](const CheckpointRow& row) -> Result<bool> {
     if (row.key != owner) {
-      auto found = impl_->engine->find(row.key);
+      auto found = (*reading)->find(row.key);
       if (!found) return pass(found);
       owner = row.key;
       record = *found ? std::optional((*found)->record) : std::nullopt;
     }
     return !record || row.checkpoint.token < record->origin;
   };
-  auto visited = impl_->engine->rows({.table = table}, [&](const Result<Row>& row) {
+  auto visited = (*reading)->rows({.table = table}, [&](const Result<Row>& row) {
     if (!row) {
       failed = std::unexpected(row.error());
       return false;

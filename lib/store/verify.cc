@@ -23,8 +23,9 @@ constexpr std::size_t most_listed = 1000;
 
 class Verifier {
  public:
-  Verifier(engine::Engine& engine, const Progress& progress, VerifyReport& report)
-      : engine_(engine), progress_(progress), report_(report) {}
+  Verifier(engine::Engine& engine, engine::Reading& reading, const Progress& progress,
+           VerifyReport& report)
+      : engine_(engine), reading_(reading), progress_(progress), report_(report) {}
 
   Result<void> run();
 
@@ -41,6 +42,7 @@ class Verifier {
   std::optional<Found> find(const Key& key);
 
   engine::Engine& engine_;
+  engine::Reading& reading_;
   const Progress& progress_;
   VerifyReport& report_;
   std::uint64_t opening_ = 0;
@@ -61,7 +63,7 @@ Result<void> Verifier::run() {
   } else {
     problem(bytes.error().message);
   }
-  auto visited = engine_.rows({.table = Table::all}, [this](const Result<Row>& row) {
+  auto visited = reading_.rows({.table = Table::all}, [this](const Result<Row>& row) {
     ++report_.rows;
     if (progress_ && report_.rows % 1024 == 0) progress_(report_.rows, 0, "rows");
     if (row) {
@@ -94,7 +96,7 @@ void Verifier::check_number(std::string_view what, std::uint64_t number) {
 }
 
 std::optional<Found> Verifier::find(const Key& key) {
-  auto found = engine_.find(key);
+  auto found = reading_.find(key);
   if (found) return std::move(*found);
   problem(found.error().message);
   return std::nullopt;
@@ -118,7 +120,6 @@ void Verifier::check_record(const Key& key, const Record& record) {
                         to_string(record.status), record.expires_at.time_since_epoch().count()));
   }
   if (keeps) {
-    // Read anew: the store may be in use, and what counts is that the two agree.
     const auto found = find(key);
     if (found && found->record.outcome && found->outcome &&
         found->outcome->digest() != *found->record.outcome) {
@@ -129,7 +130,7 @@ void Verifier::check_record(const Key& key, const Record& record) {
 }
 
 void Verifier::check_record_history(const Key& key, const Record& record) {
-  auto entry = engine_.history_at(record.last_history);
+  auto entry = reading_.history_at(record.last_history);
   if (!entry) return problem(entry.error().message);
   if (!*entry) return;  // past the retention of history
   const HistoryEntry& last = **entry;
@@ -179,8 +180,7 @@ void Verifier::check_history(const HistoryEntry& entry) {
     return;
   }
   const auto found = find(entry.key);
-  // The time after the look: what was gone by then may have gone for its retention.
-  const bool expired = is_finished(entry.status) && entry.deadline <= engine_.now();
+  const bool expired = is_finished(entry.status) && entry.deadline <= reading_.now();
   if (!found && expired) {
     missing_.erase(entry.key);
   } else if (!found) {
@@ -195,8 +195,11 @@ void Verifier::check_history(const HistoryEntry& entry) {
 
 Result<VerifyReport> Store::verify(const Progress& progress) {
   if (auto checked = impl_->check(); !checked) return pass(checked);
+  auto reading = impl_->engine->read();
+  if (!reading) return pass(reading);
   VerifyReport report;
-  if (auto ran = Verifier(*impl_->engine, progress, report).run(); !ran) return pass(ran);
+  Verifier verifier(*impl_->engine, **reading, progress, report);
+  if (auto ran = verifier.run(); !ran) return pass(ran);
   return report;
 }
 

@@ -162,7 +162,7 @@ TEST_CASE_TEMPLATE("update: shows the record, and makes the whole change", P, EN
   const Found found = value_of(engine.find(key)).value();
   CHECK(found.outcome->value == "value");
   CHECK(found.record.last_history != 0);
-  const auto entry = value_of(engine.history_at(found.record.last_history));
+  const auto entry = value_of(value_of(engine.read())->history_at(found.record.last_history));
   CHECK(entry->key == key);
   CHECK(entry->token == found.record.token);
   CHECK(rows_of(engine, {.table = Table::checkpoints}).size() == 1);
@@ -490,7 +490,7 @@ TEST_CASE_TEMPLATE("history: numbered, chained, and left out where it is switche
     before = entry.sequence;
   }
   CHECK(value_of(opened.engine->find("key"))->record.last_history == before);
-  CHECK_FALSE(value_of(opened.engine->history_at(before + 1)).has_value());
+  CHECK_FALSE(value_of(value_of(opened.engine->read())->history_at(before + 1)).has_value());
 
   Opened<P> without;
   without.options.history = false;

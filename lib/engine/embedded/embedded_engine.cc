@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "engine/embedded/embedded_reading.h"
 #include "engine/embedded/row_writes.h"
 #include "engine/embedded/status.h"
 #include "engine/embedded/stripe_guard.h"
@@ -22,26 +23,18 @@ constexpr Duration mark_interval = std::chrono::seconds(1);
 
 }  // namespace
 
-std::string EmbeddedEngine::place(Table table) const {
-  return fmt::format("reading table {} of {}", to_string(table),
-                     path_.empty() ? "the store in memory" : path_);
-}
-
 Result<void> EmbeddedEngine::check_writable() const {
   if (queue_) return {};
   return fail(ErrorCode::unsupported,
               "{} was opened to read; open it without Options::read_only to change it", path_);
 }
 
-Result<std::optional<Bytes>> EmbeddedEngine::get(Table table, ByteView key,
-                                                 const rocksdb::Snapshot* snapshot) const {
-  rocksdb::ReadOptions options;
-  options.snapshot = snapshot;
+Result<std::optional<Bytes>> EmbeddedEngine::get(Table table, ByteView key) const {
   Bytes value;
-  const auto status = db_->Get(options, family(table), rocksdb::Slice(key), &value);
+  const auto status = db_->Get(rocksdb::ReadOptions(), family(table), rocksdb::Slice(key), &value);
   if (status.ok()) return value;
   if (status.IsNotFound()) return std::nullopt;
-  return std::unexpected(to_error(status, place(table)));
+  return std::unexpected(to_error(status, place_of(table, path_)));
 }
 
 Result<std::optional<Record>> EmbeddedEngine::read_record(ByteView row_key) const {
@@ -62,7 +55,7 @@ Result<std::vector<Bytes>> EmbeddedEngine::checkpoint_keys(ByteView row_key) con
     keys.push_back(at->key().ToString());
   }
   if (!at->status().ok()) {
-    return std::unexpected(to_error(at->status(), place(Table::checkpoints)));
+    return std::unexpected(to_error(at->status(), place_of(Table::checkpoints, path_)));
   }
   return keys;
 }
@@ -187,13 +180,9 @@ Result<std::optional<Found>> EmbeddedEngine::find(const Key& key) {
               key.to_string());
 }
 
-Result<std::optional<HistoryEntry>> EmbeddedEngine::history_at(std::uint64_t sequence) {
-  auto value = get(Table::history, model::encode_sequence(sequence));
-  if (!value) return pass(value);
-  if (!*value || model::may_remove(**value, clock_->now())) return std::nullopt;
-  auto entry = model::decode_history(sequence, **value);
-  if (!entry) return pass(entry);
-  return std::move(*entry);
+Result<std::unique_ptr<Reading>> EmbeddedEngine::read() {
+  return std::make_unique<EmbeddedReading>(*db_, families_, path_, clock_->now(),
+                                           numbering_ ? numbering_->opening() : opening_);
 }
 
 Result<std::optional<std::uint64_t>> EmbeddedEngine::get_meta_number(std::string_view name) const {

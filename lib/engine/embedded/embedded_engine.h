@@ -54,9 +54,8 @@ class EmbeddedEngine final : public Engine {
   Result<void> update_many(std::span<const Update> updates, Durability durability) override;
   Result<void> append(std::span<Event> events, Durability durability) override;
   Result<std::optional<Found>> find(const Key& key) override;
-  Result<std::optional<HistoryEntry>> history_at(std::uint64_t sequence) override;
   Result<std::unique_ptr<DataView>> view() override;
-  Result<void> rows(const RowRange& range, const RowVisitor& visit) override;
+  Result<std::unique_ptr<Reading>> read() override;
   Result<SweepReport> sweep(const Progress& progress) override;
   Result<Stats> stats() override;
   Result<std::uint64_t> verify_bytes() override;
@@ -85,9 +84,7 @@ class EmbeddedEngine final : public Engine {
   [[nodiscard]] rocksdb::ColumnFamilyHandle* family(Table table) const {
     return families_[static_cast<std::size_t>(table)];
   }
-  [[nodiscard]] std::string place(Table table) const;
-  Result<std::optional<Bytes>> get(Table table, ByteView key,
-                                   const rocksdb::Snapshot* snapshot = nullptr) const;
+  Result<std::optional<Bytes>> get(Table table, ByteView key) const;
   Result<std::optional<std::uint64_t>> get_meta_number(std::string_view name) const;
   Result<void> put_meta(std::string_view name, ByteView value, bool sync);
   Result<std::optional<Record>> read_record(ByteView row_key) const;
@@ -100,10 +97,7 @@ class EmbeddedEngine final : public Engine {
   Result<void> commit(std::vector<RowWrite>& rows, Durability durability,
                       const DataChanges* data = nullptr);
 
-  // Visiting, in embedded_rows.cc.
-  Result<void> visit_table(Table table, const RowRange& range, const rocksdb::Snapshot* snapshot,
-                           const RowVisitor& visit, bool& go_on);
-  Result<Row> decode(Table table, ByteView key, ByteView value) const;
+  // Counting, in embedded_rows.cc.
   Result<void> count_rows(Table table, const std::function<void(const Row&, bool expired)>& count);
 
   // Sweeping, in embedded_sweep.cc.

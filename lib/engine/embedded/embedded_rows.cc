@@ -1,10 +1,11 @@
-// Visiting, counting and importing of rows by the embedded engine.
+// Counting and importing of rows by the embedded engine, and its view of `data`.
 #include <rocksdb/iterator.h>
 
 #include <algorithm>
 
 #include "base/error.h"
 #include "engine/embedded/embedded_engine.h"
+#include "engine/embedded/embedded_reading.h"
 #include "engine/embedded/status.h"
 #include "model/checkpoint_codec.h"
 #include "model/event_codec.h"
@@ -18,111 +19,11 @@
 namespace once::engine {
 namespace {
 
-constexpr std::array tables = {Table::keys,   Table::results, Table::checkpoints,
-                               Table::outbox, Table::history, Table::data};
-
 ByteView view_of(const rocksdb::Slice& slice) {
   return {slice.data(), slice.size()};
 }
 
-bool expires(Table table) {
-  return table != Table::data;
-}
-
 }  // namespace
-
-Result<Row> EmbeddedEngine::decode(Table table, ByteView key, ByteView value) const {
-  switch (table) {
-    case Table::keys: {
-      auto decoded = model::decode_key(key);
-      if (!decoded) return pass(decoded);
-      auto record = model::decode_record(value);
-      if (!record) return pass(record);
-      return KeyRow{.key = std::move(*decoded), .record = std::move(*record)};
-    }
-    case Table::results: {
-      auto decoded = model::decode_key(key);
-      if (!decoded) return pass(decoded);
-      auto result = model::decode_result(value);
-      if (!result) return pass(result);
-      return ResultRow{.key = std::move(*decoded),
-                       .token = result->token,
-                       .expires_at = result->expires_at,
-                       .outcome = std::move(result->outcome)};
-    }
-    case Table::checkpoints: {
-      auto decoded = model::decode_checkpoint_key(key);
-      if (!decoded) return pass(decoded);
-      auto checkpoint = model::decode_checkpoint(decoded->name, value);
-      if (!checkpoint) return pass(checkpoint);
-      return CheckpointRow{.key = std::move(decoded->key), .checkpoint = std::move(*checkpoint)};
-    }
-    case Table::outbox:
-    case Table::history: {
-      auto sequence = model::decode_sequence(key);
-      if (!sequence) return pass(sequence);
-      if (table == Table::outbox) {
-        auto event = model::decode_event(*sequence, value);
-        if (!event) return pass(event);
-        return std::move(*event);
-      }
-      auto entry = model::decode_history(*sequence, value);
-      if (!entry) return pass(entry);
-      return std::move(*entry);
-    }
-    case Table::data:
-      return DataRow{.key = Bytes(key), .value = Bytes(value)};
-    case Table::all:
-      break;
-  }
-  return fail(ErrorCode::invalid_argument, "table {} has no rows", to_string(table));
-}
-
-Result<void> EmbeddedEngine::visit_table(Table table, const RowRange& range,
-                                         const rocksdb::Snapshot* snapshot, const RowVisitor& visit,
-                                         bool& go_on) {
-  rocksdb::ReadOptions options;
-  options.snapshot = snapshot;
-  options.fill_cache = range.key.has_value();
-  options.readahead_size = range.key ? 0 : std::size_t{1} << 20;
-  const Time now = clock_->now();
-  const bool by_sequence = table == Table::outbox || table == Table::history;
-  Bytes prefix;
-  if (range.key && table == Table::checkpoints) prefix = model::encode_key(*range.key);
-  if (table == Table::keys) prefix = model::encode_key_prefix(range.key_prefix);
-  const Bytes first = by_sequence ? model::encode_sequence(range.after + 1) : prefix;
-  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options, family(table)));
-  for (at->Seek(first); go_on && at->Valid(); at->Next()) {
-    if (!at->key().starts_with(prefix)) break;
-    if (expires(table) && model::may_remove(view_of(at->value()), now)) continue;
-    auto row = decode(table, view_of(at->key()), view_of(at->value()));
-    if (!row) {
-      row.error().message = fmt::format("{}, row {}: {}", place(table), escape(view_of(at->key())),
-                                        row.error().message);
-    }
-    go_on = visit(row);
-  }
-  if (!at->status().ok()) {
-    go_on = visit(std::unexpected(to_error(at->status(), place(table))));
-  }
-  return {};
-}
-
-Result<void> EmbeddedEngine::rows(const RowRange& range, const RowVisitor& visit) {
-  rocksdb::ManagedSnapshot snapshot(db_.get());
-  bool go_on = true;
-  if (range.table != Table::all) {
-    return visit_table(range.table, range, snapshot.snapshot(), visit, go_on);
-  }
-  go_on = visit(Row(
-      StoreRow{.format = store_format, .opening = numbering_ ? numbering_->opening() : opening_}));
-  for (const Table table : tables) {
-    if (!go_on) break;
-    auto visited = visit_table(table, range, snapshot.snapshot(), visit, go_on);
-    if (!visited) return visited;
-  }
-  return {};
-}
 
 Result<Stats> EmbeddedEngine::stats() {
   Stats stats;
@@ -171,11 +72,11 @@ Result<void> EmbeddedEngine::count_rows(
   const Time now = clock_->now();
   const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options, family(table)));
   for (at->SeekToFirst(); at->Valid(); at->Next()) {
-    auto row = decode(table, view_of(at->key()), view_of(at->value()));
+    auto row = decode_row(table, view_of(at->key()), view_of(at->value()));
     if (!row) return pass(row);
-    count(*row, expires(table) && model::may_remove(view_of(at->value()), now));
+    count(*row, table != Table::data && model::may_remove(view_of(at->value()), now));
   }
-  if (!at->status().ok()) return std::unexpected(to_error(at->status(), place(table)));
+  if (!at->status().ok()) return std::unexpected(to_error(at->status(), place_of(table, path_)));
   return {};
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "engine/embedded/embedded_engine.h"
+#include "engine/embedded/embedded_reading.h"
 #include "engine/embedded/status.h"
 #include "engine/embedded/stripe_guard.h"
 #include "model/checkpoint_codec.h"
@@ -83,7 +84,7 @@ Result<std::uint64_t> EmbeddedEngine::remove_orphan_checkpoints() {
     ++removed;
   }
   if (!at->status().ok()) {
-    return std::unexpected(to_error(at->status(), place(Table::checkpoints)));
+    return std::unexpected(to_error(at->status(), place_of(Table::checkpoints, path_)));
   }
   return removed;
 }

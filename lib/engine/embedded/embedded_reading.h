@@ -1,0 +1,52 @@
+// All of an embedded store as of one moment: a snapshot of RocksDB and a time.
+#pragma once
+
+#include <rocksdb/db.h>
+
+#include <string>
+
+#include "engine/embedded/commit_queue.h"
+#include "engine/engine.h"
+
+namespace once::engine {
+
+// Takes a row apart. Errors: damaged, newer_format.
+[[nodiscard]] Result<Row> decode_row(Table table, ByteView key, ByteView value);
+
+// For messages: "reading table keys of payments.once".
+[[nodiscard]] std::string place_of(Table table, const std::string& path);
+
+class EmbeddedReading final : public Reading {
+ public:
+  // `path` is empty for a store in memory; `opening` is the store's opening number.
+  EmbeddedReading(rocksdb::DB& db, const ColumnFamilies& families, std::string path, Time now,
+                  std::uint64_t opening)
+      : db_(db),
+        families_(families),
+        path_(std::move(path)),
+        now_(now),
+        opening_(opening),
+        snapshot_(&db) {}
+
+  Time now() const override { return now_; }
+  Result<std::optional<Found>> find(const Key& key) override;
+  Result<std::optional<HistoryEntry>> history_at(std::uint64_t sequence) override;
+  Result<void> rows(const RowRange& range, const RowVisitor& visit) override;
+
+ private:
+  [[nodiscard]] rocksdb::ColumnFamilyHandle* family(Table table) const {
+    return families_[static_cast<std::size_t>(table)];
+  }
+  Result<std::optional<Bytes>> get(Table table, ByteView key);
+  Result<void> visit_table(Table table, const RowRange& range, const RowVisitor& visit,
+                           bool& go_on);
+
+  rocksdb::DB& db_;
+  const ColumnFamilies families_;
+  const std::string path_;
+  const Time now_;
+  const std::uint64_t opening_;
+  rocksdb::ManagedSnapshot snapshot_;
+};
+
+}  // namespace once::engine
