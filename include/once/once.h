@@ -18,6 +18,7 @@
 #include "once/options.h"
 #include "once/outcome.h"
 #include "once/record.h"
+#include "once/report.h"
 #include "once/reservation.h"
 #include "once/row.h"
 #include "once/store.h"

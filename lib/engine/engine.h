@@ -32,8 +32,8 @@
 #include "once/options.h"
 #include "once/outcome.h"
 #include "once/record.h"
+#include "once/report.h"
 #include "once/row.h"
-#include "once/store.h"
 
 namespace once::engine {
 
