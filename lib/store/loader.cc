@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "engine/embedded/embedded_engine.h"
+#include "once/store.h"
 #include "store/limit_checks.h"
 
 namespace once {

@@ -57,6 +57,9 @@ class Torn {
     const std::size_t cut = choose();
     const std::string path = copy(fmt::format("cut-{}", number));
     fs::resize_file(newest_log(path), cut);
+    // If the killed session had not begun to write, the newest log is one that was closed in order,
+    // and the inventory would rightly call the cut damage. Here it stands for a log that was not.
+    fs::remove(path + "/ONCE.files");
     const Rows found = rows_of(path);
     const auto is_kept = [&](const auto& row) {
       const auto at = ends_.find(row.sequence);
