@@ -103,7 +103,9 @@ class Store {
   Store& operator=(Store&&) noexcept;
   ~Store();
 
-  // Lets go of the store and reports what the destructor cannot. Calls after it give `closed`.
+  // Lets go of the store and reports what the destructor cannot. Waits for calls under way on other
+  // threads (not for the work of an execute(), whose outcome is then not kept: `closed`); who waits
+  // for a key gets `closed` at once. Not to be called from within work or a visitor.
   Result<void> close();
 
   // ---- Executing ----------------------------------------------------------------------------

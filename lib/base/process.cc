@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <vector>
 
@@ -142,6 +144,18 @@ void close_in_forked_child(int file) {
     int free = -1;
     if (slot.compare_exchange_strong(free, file)) return;
   }
+}
+
+void skip_destructors_in_forked_child() {
+  static const std::uint32_t home = fork_generation();
+  static const int registered = ::on_exit(
+      [](int code, void*) {
+        if (fork_generation() == home) return;
+        std::fflush(nullptr);
+        ::_exit(code);
+      },
+      nullptr);
+  (void)registered;
 }
 
 void forget_in_forked_child(int file) {

@@ -22,6 +22,11 @@ namespace once {
 void close_in_forked_child(int file);
 void forget_in_forked_child(int file);
 
+// From now on a forked child that ends by exit() skips the destructors of what was made before this
+// call: threads they would wait for exist in the parent only. Its streams are flushed, its exit
+// code stays. Takes effect once, however often it is called.
+void skip_destructors_in_forked_child();
+
 // The command name of a process of this pid namespace, or "" if there is none.
 [[nodiscard]] std::string command_name(std::uint32_t pid);
 

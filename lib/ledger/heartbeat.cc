@@ -1,6 +1,7 @@
 #include "ledger/heartbeat.h"
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 namespace once::ledger {
@@ -12,7 +13,14 @@ std::unique_ptr<Heartbeat::Beat> Heartbeat::start(Duration interval, Renew renew
   const Duration due = clock_->since_boot() + step;
   entries_[id] = {
       .due = due, .interval = step, .renew = std::make_shared<const Renew>(std::move(renew))};
-  if (!thread_.joinable() && !closed_) thread_ = std::thread([this] { run(); });
+  if (!thread_.joinable() && !closed_) {
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error&) {
+      entries_.erase(id);
+      return nullptr;
+    }
+  }
   // Only when it would sleep past the new one: most work ends long before its first beat.
   if (due < wakes_at_) changed_.notify_all();
   return std::make_unique<Beat>(*this, id);

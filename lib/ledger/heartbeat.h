@@ -39,6 +39,7 @@ class Heartbeat {
   explicit Heartbeat(std::shared_ptr<const Clock> clock) : clock_(std::move(clock)) {}
   ~Heartbeat() { close(); }
 
+  // Null when the system has no thread to give.
   [[nodiscard]] std::unique_ptr<Beat> start(Duration interval, Renew renew);
   // Ends all beats and the thread.
   void close();

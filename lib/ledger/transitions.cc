@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/saturating.h"
 
 namespace once::ledger {
 namespace {
@@ -154,11 +155,6 @@ std::string note_of(const Outcome& outcome) {
 }
 
 }  // namespace
-
-Time after(Time time, Duration duration) {
-  if (duration <= Duration::zero()) return time;
-  return duration > Time::max() - time ? Time::max() : time + duration;
-}
 
 bool is_held(const Record& record, Time now, Liveness owner) {
   return record.status == Status::in_progress && record.lease_until > now &&

@@ -83,7 +83,4 @@ using TransactDecision = Provenance;  // replayed: what was there already
 [[nodiscard]] Decision<std::monostate> save_checkpoint(const Moment& moment, Token token,
                                                        Checkpoint checkpoint);
 
-// `time` + `duration`, and "for ever" when that is past what can be said.
-[[nodiscard]] Time after(Time time, Duration duration);
-
 }  // namespace once::ledger

@@ -53,8 +53,10 @@ Error Store::failure_of(const Answer& answer) {
           .replayed = answer.provenance.replayed};
 }
 
-Result<Store::Answer> Store::execute_outcome(const Key& key, const Work& work,
+Result<Store::Answer> Store::execute_outcome(const Key& asked, const Work& work,
                                              const ExecuteOptions& options) {
+  // A copy: the work may change what the caller's key was made of.
+  const Key key = asked;
   auto reserved = reserve(key, {.lease = options.lease,
                                 .retention = options.retention,
                                 .fingerprint = options.fingerprint,
@@ -76,8 +78,18 @@ Result<Store::Answer> Store::execute_outcome(const Key& key, const Work& work,
             reservation.key, Durability::buffered, [&](const ledger::Moment& moment) {
               return ledger::renew(moment, reservation.token, reservation.lease);
             });
-        return renewed.has_value();
+        // Any other failure may pass, and the lease is worth another try.
+        return renewed || (renewed.error().code != ErrorCode::fenced &&
+                           renewed.error().code != ErrorCode::closed);
       });
+      if (!beat) {
+        (void)release(reservation, "no thread could be started to renew the lease",
+                      options.durability);
+        return once::fail(ErrorCode::io,
+                          "key {}: no thread could be started to renew its lease; the work did not "
+                          "run; try again when the system has threads to spare",
+                          key.to_string());
+      }
     }
     try {
       outcome = work(reservation);

@@ -17,6 +17,9 @@ Result<void> at_most(std::string_view what, std::size_t bytes, std::size_t most)
 }  // namespace
 
 Result<void> check_outcome(const Outcome& outcome, const Options& options) {
+  if (outcome.kind < OutcomeKind::success || outcome.kind > OutcomeKind::killed) {
+    return fail(ErrorCode::invalid_argument, "the kind of the outcome is none of its four values");
+  }
   const std::size_t size = outcome.value ? outcome.value->size() : 0;
   if (size > options.max_outcome_bytes) {
     return fail(
@@ -36,6 +39,12 @@ Result<void> check_outcome(const Outcome& outcome, const Options& options) {
 Outcome failure_outcome(const Error& failure) {
   return Outcome::failure(failure.failure_code.substr(0, model::max_code_bytes),
                           failure.message.substr(0, model::max_message_bytes));
+}
+
+Result<void> check_retention(Duration retention) {
+  if (retention >= Duration::zero()) return {};
+  return fail(ErrorCode::invalid_argument, "a retention of {} ms is less than none",
+              retention.count());
 }
 
 Result<void> check_reason(std::string_view reason) {

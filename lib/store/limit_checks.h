@@ -20,6 +20,7 @@ inline constexpr std::size_t max_reason_bytes = 4096;
 [[nodiscard]] Result<void> check_data_value(ByteView value, const Options& options);
 [[nodiscard]] Result<void> check_event(const Event& event, const Options& options);
 [[nodiscard]] Result<void> check_checkpoint(ByteView name, ByteView data, const Options& options);
+[[nodiscard]] Result<void> check_retention(Duration retention);
 [[nodiscard]] Result<void> check_reason(std::string_view reason);
 
 }  // namespace once

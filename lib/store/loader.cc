@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/process.h"
 #include "engine/embedded/embedded_engine.h"
 #include "once/store.h"
 #include "store/limit_checks.h"
@@ -24,7 +25,12 @@ class Loader::Impl {
 
   ~Impl() {
     if (!engine) return;
-    (void)engine->close();
+    if (generation != fork_generation()) {
+      (void)engine.release();  // the parent's; see Store::close()
+      return;
+    }
+    (void)engine->close_database();
+    // Under the lock still: whoever waits for it finds nothing in its place, and makes its own.
     std::error_code ignored;
     std::filesystem::remove_all(beside, ignored);
   }
@@ -43,6 +49,7 @@ class Loader::Impl {
   const std::string beside;
   std::unique_ptr<engine::EmbeddedEngine> engine;  // null when finished
   const Options options;
+  const std::uint32_t generation = fork_generation();
   std::vector<Row> pending;
   std::size_t pending_bytes = 0;
 };
@@ -62,24 +69,60 @@ std::size_t bytes_of(const Row& row) {
   return 0;
 }
 
+// Beyond these the arithmetic of tokens and times ends.
+constexpr std::uint64_t most_openings = std::uint64_t{1} << 38;
+constexpr Time latest = Time(std::chrono::hours(24 * 365 * 8000LL));
+
+Result<void> check_opening(std::uint64_t opening) {
+  if (opening < most_openings) return {};
+  return fail(ErrorCode::invalid_argument, "an opening number of {}; no store was opened so often",
+              opening);
+}
+
+Result<void> check_number(std::uint64_t number, Time time) {
+  if (auto checked = check_opening(engine::opening_of(number)); !checked) return checked;
+  if (time >= Time{} && time <= latest) return {};
+  return fail(ErrorCode::invalid_argument, "a time of {} ms; no clock says so",
+              time.time_since_epoch().count());
+}
+
+Result<void> check_key_row(const KeyRow& row) {
+  const Record& record = row.record;
+  if (auto valid = row.key.validate(); !valid) return valid;
+  if (auto checked = check_retention(record.retention); !checked) return checked;
+  const bool keeps = record.status == Status::completed || record.status == Status::failed;
+  if (keeps != record.outcome.has_value()) {
+    return fail(ErrorCode::invalid_argument, "key {} is {} and {} an outcome", row.key.to_string(),
+                to_string(record.status), keeps ? "has not" : "has");
+  }
+  return check_number(record.token.value, record.updated_at);
+}
+
 // The same limits as for whoever writes through the store.
 Result<void> check_row(const Row& row, const Options& options) {
-  if (const auto* key = std::get_if<KeyRow>(&row)) return key->key.validate();
+  if (const auto* store = std::get_if<StoreRow>(&row)) return check_opening(store->opening);
+  if (const auto* key = std::get_if<KeyRow>(&row)) return check_key_row(*key);
   if (const auto* result = std::get_if<ResultRow>(&row)) {
     if (auto checked = result->key.validate(); !checked) return checked;
     return check_outcome(result->outcome, options);
   }
   if (const auto* entry = std::get_if<HistoryEntry>(&row)) {
     if (auto checked = entry->key.validate(); !checked) return checked;
-    return check_reason(entry->note);
+    if (auto checked = check_reason(entry->note); !checked) return checked;
+    return check_number(entry->sequence, entry->time);
   }
-  if (const auto* event = std::get_if<Event>(&row)) return check_event(*event, options);
+  if (const auto* event = std::get_if<Event>(&row)) {
+    if (auto checked = check_event(*event, options); !checked) return checked;
+    return check_number(event->sequence, event->created_at);
+  }
   if (const auto* data = std::get_if<DataRow>(&row)) {
     if (auto checked = check_data_key(data->key); !checked) return checked;
     return check_data_value(data->value, options);
   }
   if (const auto* saved = std::get_if<CheckpointRow>(&row)) {
     if (auto checked = saved->key.validate(); !checked) return checked;
+    auto number = check_number(saved->checkpoint.sequence, saved->checkpoint.created_at);
+    if (!number) return number;
     return check_checkpoint(saved->checkpoint.name, saved->checkpoint.data, options);
   }
   return {};
@@ -140,17 +183,16 @@ Result<void> Loader::finish() {
   }
   if (auto written = impl_->write_pending(); !written) return written;
   if (auto finished = impl_->engine->finish_import(); !finished) return finished;
-  if (auto closed = impl_->engine->close(); !closed) return closed;
-  // The lock's file names us as holder; the store has none now. rename(2) replaces an empty
-  // directory.
+  if (auto closed = impl_->engine->close_database(); !closed) return closed;
+  // Under the lock still, so that nobody takes what is not in its place yet for a leftover.
+  // rename(2) replaces an empty directory.
   if (::rename(impl_->beside.c_str(), impl_->place.c_str()) != 0) {
     return std::unexpected(
         engine::system_error(errno, "putting the store in its place,", impl_->place));
   }
+  auto synced = engine::sync_parent(impl_->place);
   impl_->engine.reset();
-  const std::string parent =
-      std::filesystem::path(impl_->place).lexically_normal().parent_path().string();
-  return engine::sync_directory(parent.empty() ? "." : parent);
+  return synced;
 }
 
 }  // namespace once

@@ -59,13 +59,15 @@ Result<WrittenPrefix> parse_prefix(std::string_view written) {
 }  // namespace
 
 Result<std::optional<Found>> Store::find(const Key& key) {
-  if (auto checked = impl_->check(key); !checked) return pass(checked);
+  auto in_use = impl_->use(key);
+  if (!in_use) return pass(in_use);
   return impl_->engine->find(key);
 }
 
 Result<void> Store::scan(const ScanOptions& options,
                          const std::function<bool(const Key&, const Record&)>& visit) {
-  if (auto checked = impl_->check(); !checked) return checked;
+  auto in_use = impl_->use();
+  if (!in_use) return pass(in_use);
   auto prefix = parse_prefix(options.prefix);
   if (!prefix) return pass(prefix);
   return visit_rows<KeyRow>(*impl_->engine, {.table = Table::keys, .key_prefix = prefix->parts},
@@ -79,7 +81,8 @@ Result<void> Store::scan(const ScanOptions& options,
 
 Result<void> Store::history(const HistoryOptions& options,
                             const std::function<bool(const HistoryEntry&)>& visit) {
-  if (auto checked = impl_->check(); !checked) return checked;
+  auto in_use = impl_->use();
+  if (!in_use) return pass(in_use);
   return visit_rows<HistoryEntry>(*impl_->engine, {.table = Table::history, .after = options.after},
                                   [&](const HistoryEntry& entry) {
                                     return (options.key && entry.key != *options.key) ||
@@ -88,7 +91,8 @@ Result<void> Store::history(const HistoryOptions& options,
 }
 
 Result<std::optional<Bytes>> Store::data(ByteView key) {
-  if (auto checked = impl_->check(); !checked) return pass(checked);
+  auto in_use = impl_->use();
+  if (!in_use) return pass(in_use);
   if (auto checked = check_data_key(key); !checked) return pass(checked);
   auto view = impl_->engine->view();
   if (!view) return pass(view);
@@ -96,7 +100,8 @@ Result<std::optional<Bytes>> Store::data(ByteView key) {
 }
 
 Result<Stats> Store::stats() {
-  if (auto checked = impl_->check(); !checked) return pass(checked);
+  auto in_use = impl_->use();
+  if (!in_use) return pass(in_use);
   auto stats = impl_->engine->stats();
   if (!stats) return stats;
   stats->executions = impl_->executions;
@@ -107,7 +112,8 @@ Result<Stats> Store::stats() {
 }
 
 Result<std::uint64_t> Store::publish(Event event, Durability durability) {
-  if (auto checked = impl_->check(); !checked) return pass(checked);
+  auto in_use = impl_->use();
+  if (!in_use) return pass(in_use);
   if (auto checked = check_event(event, impl_->options); !checked) return pass(checked);
   event.created_at = impl_->engine->now();
   event.status = EventStatus::pending;
@@ -120,7 +126,8 @@ Result<std::uint64_t> Store::publish(Event event, Durability durability) {
 
 Result<void> Store::events(const EventOptions& options,
                            const std::function<bool(const Event&)>& visit) {
-  if (auto checked = impl_->check(); !checked) return checked;
+  auto in_use = impl_->use();
+  if (!in_use) return pass(in_use);
   return visit_rows<Event>(
       *impl_->engine, {.table = Table::outbox, .after = options.after}, [&](const Event& event) {
         return (options.status && event.status != *options.status) || visit(event);
@@ -158,12 +165,14 @@ Result<std::vector<Checkpoint>> Store::load_checkpoints(const Key& key) {
 }
 
 Result<SweepReport> Store::sweep(const Progress& progress) {
-  if (auto checked = impl_->check(); !checked) return pass(checked);
+  auto in_use = impl_->use();
+  if (!in_use) return pass(in_use);
   return impl_->engine->sweep(progress);
 }
 
 Result<void> Store::rows(Table table, const std::function<bool(const Row&)>& visit) {
-  if (auto checked = impl_->check(); !checked) return checked;
+  auto in_use = impl_->use();
+  if (!in_use) return pass(in_use);
   auto reading = impl_->engine->read();
   if (!reading) return pass(reading);
   Result<void> failed;
@@ -197,7 +206,8 @@ Result<void> Store::rows(Table table, const std::function<bool(const Row&)>& vis
 }
 
 Result<void> Store::backup(std::string_view destination, const Progress& progress) {
-  if (auto checked = impl_->check(); !checked) return checked;
+  auto in_use = impl_->use();
+  if (!in_use) return pass(in_use);
   auto loader = Loader::create(destination, impl_->options);
   if (!loader) return pass(loader);
   Result<void> added;

@@ -20,9 +20,10 @@ Result<void> check_lease(Duration lease) {
 
 Result<void> check_options(const ReserveOptions& options) {
   if (auto checked = check_lease(options.lease); !checked) return checked;
-  if (options.retention >= Duration::zero()) return {};
-  return fail(ErrorCode::invalid_argument, "a retention of {} ms is less than none",
-              options.retention.count());
+  const bool known =
+      options.on_abandon == OnAbandon::rerun || options.on_abandon == OnAbandon::in_doubt;
+  if (!known) return fail(ErrorCode::invalid_argument, "on_abandon is neither of its two values");
+  return check_retention(options.retention);
 }
 
 Result<void> without_answer(Result<std::monostate> answer) {
@@ -38,10 +39,18 @@ bool is(const Result<ReserveAnswer>& answer, ErrorCode code) {
 
 Result<std::optional<Replay>> Store::Impl::try_replay(const Key& key,
                                                       const ReserveOptions& request) {
+  auto in_use = use();
+  if (!in_use) return pass(in_use);
   auto found = engine->find(key);
   if (!found) return pass(found);
-  if (!*found || !(*found)->outcome) return std::nullopt;
+  if (!*found) return std::nullopt;
   const Record& record = (*found)->record;
+  if (!(*found)->outcome) {
+    if (record.status != Status::completed && record.status != Status::failed) return std::nullopt;
+    return once::fail(ErrorCode::damaged,
+                      "key {} is {} and has no outcome; run `once verify` and restore a backup",
+                      key.to_string(), to_string(record.status));
+  }
   const bool mismatch =
       request.fingerprint && record.fingerprint && *request.fingerprint != *record.fingerprint;
   if (mismatch) return std::nullopt;  // the ledger says so, with the right error
@@ -86,21 +95,30 @@ void Store::Impl::count(const Result<ReserveAnswer>& answer) {
 }
 
 bool Store::Impl::wait_for(const Key& key, std::uint64_t ticket, Duration deadline) {
-  if (clock->since_boot() >= deadline || closed) return false;
+  Duration until = deadline;
+  if (clock->since_boot() >= deadline || !next_look(key, until)) return false;
+  waiters.wait(key, ticket, *clock, until);
+  return true;
+}
+
+// Sets `until` to when it is worth to look again. False when the store is closed.
+bool Store::Impl::next_look(const Key& key, Duration& until) {
+  const Duration deadline = until;
+  auto in_use = use();
+  if (!in_use) return false;
   auto found = engine->find(key);
-  Duration until = std::min(deadline, clock->since_boot() + look_again);
+  until = std::min(deadline, clock->since_boot() + look_again);
   if (found && *found && (*found)->record.status == Status::in_progress &&
       (*found)->record.holder == self) {
     // Ours: the finish wakes us, and otherwise the end of the lease is the next thing to happen.
     until = std::min(deadline, engine->since_boot_at((*found)->record.lease_until));
     until = std::max(until, clock->since_boot() + Duration(1));
   }
-  waiters.wait(key, ticket, *clock, until);
   return true;
 }
 
 Result<ReserveAnswer> Store::reserve(const Key& key, const ReserveOptions& options) {
-  if (auto checked = impl_->check(key); !checked) return pass(checked);
+  if (auto valid = key.validate(); !valid) return pass(valid);
   if (auto checked = check_options(options); !checked) return pass(checked);
   const Duration wait = std::clamp<Duration>(options.wait, Duration(0), std::chrono::years(100));
   const Duration deadline = impl_->clock->since_boot() + wait;
@@ -115,6 +133,9 @@ Result<ReserveAnswer> Store::reserve(const Key& key, const ReserveOptions& optio
 
 Result<void> Store::complete(const Reservation& reservation, const Outcome& outcome,
                              const CompleteOptions& options) {
+  if (auto checked = check_retention(options.retention.value_or(Duration(0))); !checked) {
+    return checked;
+  }
   if (auto checked = check_outcome(outcome, impl_->options); !checked) return checked;
   auto done = impl_->transition<Provenance>(
       reservation.key, options.durability, [&](const ledger::Moment& moment) {
@@ -175,7 +196,8 @@ Result<bool> Store::remove(const Key& key) {
 
 Result<std::vector<Result<ReserveAnswer>>> Store::reserve_many(
     std::span<const ReserveRequest> requests, Durability durability) {
-  if (auto checked = impl_->check(); !checked) return pass(checked);
+  auto in_use = impl_->use();
+  if (!in_use) return pass(in_use);
   for (const ReserveRequest& request : requests) {
     if (auto checked = request.key.validate(); !checked) return pass(checked);
     if (auto checked = check_options(request.options); !checked) return pass(checked);
@@ -213,7 +235,8 @@ Result<std::vector<Result<ReserveAnswer>>> Store::reserve_many(
 
 Result<std::vector<Result<void>>> Store::complete_many(std::span<const CompleteRequest> requests,
                                                        Durability durability) {
-  if (auto checked = impl_->check(); !checked) return pass(checked);
+  auto in_use = impl_->use();
+  if (!in_use) return pass(in_use);
   for (const CompleteRequest& request : requests) {
     if (auto checked = request.reservation.key.validate(); !checked) return pass(checked);
     if (auto checked = check_outcome(request.outcome, impl_->options); !checked)

@@ -19,20 +19,22 @@ Store::Impl::Impl(std::unique_ptr<engine::Engine> engine_of_store, Options opene
       engine(std::move(engine_of_store)),
       heartbeat(clock) {}
 
-Result<void> Store::Impl::check() const {
+Result<Store::Impl::Use> Store::Impl::use() {
   if (generation != fork_generation()) {
-    return once::fail(
-        ErrorCode::forked,
-        "this process was forked from the one that opened the store; open it here anew, "
-        "after the other has closed it");
+    return once::fail(ErrorCode::forked,
+                      "this process was forked from the one that opened the store; open it here "
+                      "anew, after the other has closed it");
   }
+  // Counted first: close() sets `closed` and then waits for the count to fall.
+  users.fetch_add(1);
+  Use in_use(*this);
   if (closed) return once::fail(ErrorCode::closed, "the store was closed; open it again");
-  return {};
+  return in_use;
 }
 
-Result<void> Store::Impl::check(const Key& key) const {
-  if (auto checked = check(); !checked) return checked;
-  return key.validate();
+Result<Store::Impl::Use> Store::Impl::use(const Key& key) {
+  if (auto valid = key.validate(); !valid) return pass(valid);
+  return use();
 }
 
 ledger::Moment Store::Impl::moment(const Key& key, const engine::Current& current) const {
@@ -106,6 +108,7 @@ Result<void> Store::close() {
   if (impl_->closed.exchange(true)) return {};
   impl_->waiters.close();
   impl_->heartbeat.close();
+  for (int users = impl_->users; users != 0; users = impl_->users) impl_->users.wait(users);
   return impl_->engine->close();
 }
 

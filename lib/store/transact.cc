@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <shared_mutex>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -15,35 +16,45 @@ namespace {
 // After so many conflicts a transaction runs alone.
 constexpr int conflicts_before_alone = 8;
 
-thread_local bool in_transact = false;
+// The stores whose transactions this thread is in the work of.
+thread_local std::vector<const void*> in_transact;
 
 class InTransact {
  public:
-  InTransact() { in_transact = true; }
+  explicit InTransact(const void* store) { in_transact.push_back(store); }
   InTransact(const InTransact&) = delete;
   InTransact& operator=(const InTransact&) = delete;
-  ~InTransact() { in_transact = false; }
+  ~InTransact() { in_transact.pop_back(); }
 };
 
 // Holds the gate shared while committing, or alone for all of one attempt.
 class ONCE_SCOPED_CAPABILITY AloneLock {
  public:
-  AloneLock(SharedMutex& gate, bool alone) ONCE_NO_ANALYSIS : gate_(gate), alone_(alone) {
-    if (alone_) gate_.lock();
+  AloneLock(Mutex& door, SharedMutex& gate, bool alone) ONCE_NO_ANALYSIS : door_(door),
+                                                                           gate_(gate),
+                                                                           alone_(alone) {
+    if (!alone_) return;
+    door_.lock();
+    gate_.lock();
   }
   AloneLock(const AloneLock&) = delete;
   AloneLock& operator=(const AloneLock&) = delete;
   ~AloneLock() ONCE_NO_ANALYSIS {
-    if (alone_) gate_.unlock();
+    if (!alone_) return;
+    gate_.unlock();
+    door_.unlock();
   }
   template <class Commit>
   auto commit(Commit&& call) ONCE_NO_ANALYSIS {
     if (alone_) return call();
+    door_.lock();
     std::shared_lock lock(gate_);
+    door_.unlock();
     return call();
   }
 
  private:
+  Mutex& door_;
   SharedMutex& gate_;
   const bool alone_;
 };
@@ -79,6 +90,8 @@ class Attempt {
   // Runs `work` and commits. conflict: try again. A provenance that is a replay: look() again.
   Result<Provenance> run(const std::function<Result<Outcome>(Transaction&)>& work, Outcome& outcome,
                          bool alone);
+  // The error of the last run() is the work\'s own, whatever its code.
+  [[nodiscard]] bool failed_in_work() const { return failed_in_work_; }
 
  private:
   Result<Outcome> outcome_of(Result<Outcome> worked) const;
@@ -88,6 +101,7 @@ class Attempt {
   const Key& key_;
   const TransactOptions& options_;
   const ReserveOptions reserve_;
+  bool failed_in_work_ = false;
 };
 
 Result<std::optional<Replay>> Attempt::look() {
@@ -106,18 +120,23 @@ Result<std::optional<Replay>> Attempt::look() {
 
 Result<Provenance> Attempt::run(const std::function<Result<Outcome>(Transaction&)>& work,
                                 Outcome& outcome, bool alone) {
-  AloneLock lock(store_.transact_gate, alone);
+  auto in_use = store_.use();
+  if (!in_use) return pass(in_use);
+  AloneLock lock(store_.transact_door, store_.transact_gate, alone);
   auto view = store_.engine->view();
   if (!view) return pass(view);
   Transaction::Impl impl(std::move(*view), store_.options);
   Transaction transaction(impl);
   Result<Outcome> worked;
   {
-    const InTransact mark;
+    const InTransact mark(&store_);
     worked = work(transaction);
   }
   auto kept = outcome_of(std::move(worked));
-  if (!kept) return pass(kept);
+  if (!kept) {
+    failed_in_work_ = true;
+    return pass(kept);
+  }
   outcome = std::move(*kept);
   return lock.commit([&] { return commit(impl, outcome); });
 }
@@ -178,12 +197,18 @@ Error busy_here(const Key& key) {
 
 }  // namespace
 
-Result<Store::Answer> Store::transact_outcome(const Key& key, const TransactWork& work,
+Result<Store::Answer> Store::transact_outcome(const Key& asked, const TransactWork& work,
                                               const TransactOptions& options) {
-  if (auto checked = impl_->check(key); !checked) return pass(checked);
-  if (in_transact) {
-    return once::fail(ErrorCode::invalid_argument,
-                      "transact() within the work of a transact(); put both into one");
+  // A copy: the work may change what the caller's key was made of.
+  const Key key = asked;
+  if (auto valid = key.validate(); !valid) return pass(valid);
+  for (const Duration retention : {options.retention, options.failure_retention}) {
+    if (auto checked = check_retention(retention); !checked) return pass(checked);
+  }
+  if (std::ranges::find(in_transact, impl_.get()) != in_transact.end()) {
+    return once::fail(
+        ErrorCode::invalid_argument,
+        "transact() within the work of a transact() on the same store; put both into one");
   }
   const Duration deadline =
       impl_->clock->since_boot() +
@@ -208,6 +233,7 @@ Result<Store::Answer> Store::transact_outcome(const Key& key, const TransactWork
           ++impl_->executions;
           return Answer{.outcome = std::move(outcome), .provenance = *done};
         }
+        if (attempt.failed_in_work()) return pass(done);
         if (!done && done.error().code == ErrorCode::conflict) ++conflicts;
         if (done || done.error().code == ErrorCode::conflict) continue;
         seen = pass(done);

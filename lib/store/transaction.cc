@@ -50,6 +50,11 @@ Result<void> Transaction::Impl::write(ByteView key, std::optional<Bytes> value) 
 
 Result<void> Transaction::Impl::publish(Event event) {
   if (auto checked = check_event(event, options_); !checked) return checked;
+  // What becomes of an event is the store's to say, whatever it was read from.
+  event.sequence = 0;
+  event.status = EventStatus::pending;
+  event.retries = 0;
+  event.published_at = event.expires_at = {};
   events_.push_back(std::move(event));
   return {};
 }

@@ -194,7 +194,8 @@ void Verifier::check_history(const HistoryEntry& entry) {
 }  // namespace
 
 Result<VerifyReport> Store::verify(const Progress& progress) {
-  if (auto checked = impl_->check(); !checked) return pass(checked);
+  auto in_use = impl_->use();
+  if (!in_use) return pass(in_use);
   auto reading = impl_->engine->read();
   if (!reading) return pass(reading);
   VerifyReport report;

@@ -44,16 +44,16 @@ TEST_CASE_FIXTURE(Fixture, "what is past retention goes only when the mark is pa
   const Bytes row = record(Status::completed, start + 1s);
   machine->advance(1h);
   CHECK_FALSE(removes(factory, row));
-  clock->set_marked(start + 999ms);
+  clock->set_durable(start + 999ms);
   CHECK_FALSE(removes(factory, row));
-  clock->set_marked(start + 1s);
+  clock->set_durable(start + 1s);
   CHECK(removes(factory, row));
   CHECK(factory.removed() == 1);
 }
 
 TEST_CASE_FIXTURE(Fixture, "only what says that it may be removed is") {
   factory.set_clock(clock);
-  clock->set_marked(start + 24h);
+  clock->set_durable(start + 24h);
   CHECK(removes(factory, record(Status::failed, start)));
   CHECK(removes(factory, record(Status::released, start)));
   CHECK_FALSE(removes(factory, record(Status::in_progress, start)));
@@ -68,7 +68,7 @@ TEST_CASE_FIXTURE(Fixture, "only what says that it may be removed is") {
 
 TEST_CASE_FIXTURE(Fixture, "a row too short to tell, or of another kind, stays") {
   factory.set_clock(clock);
-  clock->set_marked(start + 24h);
+  clock->set_durable(start + 24h);
   CHECK_FALSE(removes(factory, ""));
   CHECK_FALSE(removes(factory, "short"));
   CHECK_FALSE(removes(factory, record(Status::completed, start),

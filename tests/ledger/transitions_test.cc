@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/saturating.h"
 #include "support/simulated_processes.h"
 
 using namespace once;
@@ -332,7 +333,7 @@ TEST_CASE("messages name the key and what to do") {
 }
 
 TEST_CASE("times beyond all times are for ever, and do not overflow") {
-  CHECK(ledger::after(now, forever) == Time::max());
-  CHECK(ledger::after(Time::max() - 1ms, 2ms) == Time::max());
-  CHECK(ledger::after(now, Duration(-5)) == now);
+  CHECK(after(now, forever) == Time::max());
+  CHECK(after(Time::max() - 1ms, 2ms) == Time::max());
+  CHECK(after(now, Duration(-5)) == now);
 }

@@ -2,6 +2,8 @@
 
 #include <rocksdb/write_batch.h>
 
+#include <new>
+
 #include "base/coding.h"
 #include "base/error.h"
 #include "engine/embedded/status.h"
@@ -117,7 +119,12 @@ Result<void> CommitQueue::commit(std::vector<RowWrite>& rows, Durability durabil
   Result<void> written;
   if (!poisoned) {
     mutex_.unlock();
-    written = write(group);
+    try {
+      written = write(group);
+    } catch (const std::bad_alloc&) {
+      // Whoever waits must be told, and nobody may build on what is half noted.
+      written = fail(ErrorCode::io, "no memory left to write");
+    }
     mutex_.lock();
   }
   if (!written && poison_.empty()) {

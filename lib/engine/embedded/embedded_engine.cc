@@ -60,26 +60,37 @@ Result<std::vector<Bytes>> EmbeddedEngine::checkpoint_keys(ByteView row_key) con
   return keys;
 }
 
-void EmbeddedEngine::add_mark(std::vector<RowWrite>& rows, Time now) {
+Time EmbeddedEngine::add_mark(std::vector<RowWrite>& rows) {
+  const model::ClockMark mark = clock_->mark();
   rows.push_back({.table = meta_table,
                   .key = Bytes(model::clock_row),
-                  .value = model::encode_clock_mark(clock_->mark())});
-  // Before the commit: a mark that is lost with a failed commit poisons the store anyway.
-  clock_->set_marked(now);
+                  .value = model::encode_clock_mark(mark)});
+  // Before the commit, so that others do not add theirs meanwhile; a mark that is lost with a
+  // failed commit poisons the store anyway.
+  clock_->set_marked(mark.time);
+  return mark.time;
+}
+
+Result<Token> EmbeddedEngine::next_token() {
+  auto token = numbering_->token();
+  // A failed sync is not tried again: see commit_queue.h.
+  if (!token) queue_->poison(token.error().message);
+  return token;
 }
 
 Result<void> EmbeddedEngine::mark_past(Time until) {
   if (!queue_ || until <= clock_->marked()) return {};
   std::vector<RowWrite> rows;
-  add_mark(rows, clock_->now());
-  return commit(rows, Durability::buffered);
+  return commit(rows, Durability::buffered, nullptr, true);
 }
 
 Result<void> EmbeddedEngine::commit(std::vector<RowWrite>& rows, Durability durability,
-                                    const DataChanges* data) {
-  const Time now = clock_->now();
-  if (now - clock_->marked() >= mark_interval) add_mark(rows, now);
-  return queue_->commit(rows, durability, data);
+                                    const DataChanges* data, bool with_mark) {
+  std::optional<Time> mark;
+  if (with_mark || clock_->now() - clock_->marked() >= mark_interval) mark = add_mark(rows);
+  auto committed = queue_->commit(rows, durability, data);
+  if (committed && mark && durability == Durability::synced) clock_->set_durable(*mark);
+  return committed;
 }
 
 Result<void> EmbeddedEngine::update(const Key& key, const Transition& transition,
@@ -90,7 +101,7 @@ Result<void> EmbeddedEngine::update(const Key& key, const Transition& transition
   auto record = read_record(row_key[0]);
   if (!record) return pass(record);
   // Under the stripe, so that the tokens of one key grow in the order of its grants.
-  auto fresh = numbering_->token();
+  auto fresh = next_token();
   if (!fresh) return pass(fresh);
   const Time now = clock_->now();
   Change change = transition({.record = *record, .now = now, .fresh = *fresh});
@@ -107,8 +118,7 @@ Result<void> EmbeddedEngine::update(const Key& key, const Transition& transition
   append_rows(rows, key, std::move(change), now, options_, checkpoints);
   const bool expired_unmarked =
       *record && is_expired(**record, now) && (*record)->expires_at > clock_->marked();
-  if (expired_unmarked) add_mark(rows, now);
-  return commit(rows, durability, apply_data ? data : nullptr);
+  return commit(rows, durability, apply_data ? data : nullptr, expired_unmarked);
 }
 
 Result<void> EmbeddedEngine::update_many(std::span<const Update> updates, Durability durability) {
@@ -120,15 +130,18 @@ Result<void> EmbeddedEngine::update_many(std::span<const Update> updates, Durabi
 
   std::map<Bytes, std::optional<Record>> records;  // as the updates before left them
   std::vector<RowWrite> rows;
+  bool expired_unmarked = false;
   const Time now = clock_->now();
   for (std::size_t i = 0; i < updates.size(); ++i) {
     auto at = records.find(row_keys[i]);
     if (at == records.end()) {
       auto record = read_record(row_keys[i]);
       if (!record) return pass(record);
+      expired_unmarked |=
+          *record && is_expired(**record, now) && (*record)->expires_at > clock_->marked();
       at = records.emplace(row_keys[i], std::move(*record)).first;
     }
-    auto fresh = numbering_->token();
+    auto fresh = next_token();
     if (!fresh) return pass(fresh);
     Change change = updates[i].transition({.record = at->second, .now = now, .fresh = *fresh});
     if (change.empty()) continue;
@@ -137,7 +150,7 @@ Result<void> EmbeddedEngine::update_many(std::span<const Update> updates, Durabi
     append_rows(rows, updates[i].key, std::move(change), now, options_, {});
   }
   if (rows.empty()) return {};
-  return commit(rows, durability);
+  return commit(rows, durability, nullptr, expired_unmarked);
 }
 
 Result<void> EmbeddedEngine::append(std::span<Event> events, Durability durability) {
@@ -181,7 +194,7 @@ Result<std::optional<Found>> EmbeddedEngine::find(const Key& key) {
 }
 
 Result<std::unique_ptr<Reading>> EmbeddedEngine::read() {
-  return std::make_unique<EmbeddedReading>(*db_, families_, path_, clock_->now(),
+  return std::make_unique<EmbeddedReading>(*db_, families_, path_, clock_,
                                            numbering_ ? numbering_->opening() : opening_);
 }
 

@@ -62,6 +62,8 @@ class EmbeddedEngine final : public Engine {
   Result<void> import_rows(std::span<const Row> rows) override;
   Result<void> finish_import() override;
   Result<void> close() override;
+  // Closes all but the lock: nobody else opens the store before close() or destruction.
+  Result<void> close_database();
 
  private:
   static constexpr std::size_t stripe_count = 256;
@@ -90,12 +92,14 @@ class EmbeddedEngine final : public Engine {
   Result<std::optional<Record>> read_record(ByteView row_key) const;
   Result<std::vector<Bytes>> checkpoint_keys(ByteView row_key) const;
   [[nodiscard]] Result<void> check_writable() const;
-  // Adds the clock's mark to the rows when the last one is a while ago.
-  void add_mark(std::vector<RowWrite>& rows, Time now);
+  // Adds the clock's mark to the rows; returns its time.
+  Time add_mark(std::vector<RowWrite>& rows);
+  Result<Token> next_token();
   // Makes sure that what expired at `until` stays expired whatever the clock does.
   Result<void> mark_past(Time until);
+  // With the clock's mark if `with_mark`, or if the last one is a while ago.
   Result<void> commit(std::vector<RowWrite>& rows, Durability durability,
-                      const DataChanges* data = nullptr);
+                      const DataChanges* data = nullptr, bool with_mark = false);
 
   // Counting, in embedded_rows.cc.
   Result<void> count_rows(Table table, const std::function<void(const Row&, bool expired)>& count);

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/process.h"
 #include "base/random.h"
 #include "engine/embedded/embedded_engine.h"
 #include "engine/embedded/inventory_file_system.h"
@@ -19,7 +20,8 @@ namespace {
 // openings later, so that they are greater than all that the original gives meanwhile.
 constexpr std::uint64_t restored_leap = std::uint64_t{1} << 20;
 
-// How often a reader tries again when the writer changed the files while it was opening them.
+// How often a reader tries again at least when the writer changed the files while it was opening
+// them; and as long as Options::open_timeout_ms.
 constexpr int reading_tries = 200;
 
 // Says what can be done about a damaged store.
@@ -87,7 +89,9 @@ Result<void> EmbeddedEngine::open_for_writing() {
 
 Result<void> EmbeddedEngine::open_for_reading() {
   Result<void> opened;
-  for (int i = 0; i < reading_tries; ++i) {
+  const Duration wait = std::min<Duration>(options_.open_timeout_ms, std::chrono::hours(24));
+  const Duration deadline = machine_clock_->since_boot() + wait;
+  for (int i = 0; i < reading_tries || machine_clock_->since_boot() < deadline; ++i) {
     // Again at every turn: whoever makes the store may be in the middle of it.
     if (auto checked = StoreDirectory::check(path_); !checked) return checked;
     const std::string before = snapshot_of_files();
@@ -124,8 +128,11 @@ std::string EmbeddedEngine::snapshot_of_files() const {
   for (std::filesystem::directory_iterator at(path_, error), end; !error && at != end;
        at.increment(error)) {
     std::string name = at->path().filename().string();
-    // The manifest grows with every change to the set of tables; a new CURRENT has a new inode.
-    if (name.starts_with("MANIFEST")) {
+    // Tables come and go as they like: the manifest, which grows with every change that counts,
+    // says which of them belong to the store.
+    const bool manifest = name.starts_with("MANIFEST");
+    if (!manifest && !name.ends_with(".log")) continue;
+    if (manifest) {
       std::error_code gone;
       name += fmt::format(" {}", at->file_size(gone));
     }
@@ -150,6 +157,8 @@ Result<void> EmbeddedEngine::open_database(bool read_only, std::size_t logs, boo
                 : rocksdb::DB::Open(db_options, name, descriptors, &handles, &db);
   if (!status.ok()) return std::unexpected(refused(status, path_));
   db_.reset(db);
+  // RocksDB has made its timer by now, whose destructor waits for a thread.
+  skip_destructors_in_forked_child();
   std::ranges::copy(handles, families_.begin());
   return {};
 }
@@ -210,6 +219,7 @@ Result<void> EmbeddedEngine::start_writing(bool fresh) {
       return std::unexpected(to_error(status, "raising the opening number of " + path_));
     }
     clock_->set_marked(mark.time);
+    clock_->set_durable(mark.time);
     return {};
   });
   const std::uint64_t next = opening_ + 1 + (*restored ? restored_leap : 0);
@@ -225,6 +235,12 @@ Result<void> EmbeddedEngine::start_writing(bool fresh) {
 }
 
 Result<void> EmbeddedEngine::close() {
+  auto closed = close_database();
+  directory_.reset();
+  return closed;
+}
+
+Result<void> EmbeddedEngine::close_database() {
   if (!db_) return {};
   Result<void> closed;
   if (queue_ && clock_->now() - clock_->marked() >= std::chrono::seconds(1)) {
@@ -240,7 +256,6 @@ Result<void> EmbeddedEngine::close() {
   }
   db_.reset();
   if (in_order && inventory_ && closed) closed = inventory_->note_closed();
-  directory_.reset();
   return closed;
 }
 

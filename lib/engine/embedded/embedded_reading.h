@@ -3,9 +3,11 @@
 
 #include <rocksdb/db.h>
 
+#include <memory>
 #include <string>
 
 #include "engine/embedded/commit_queue.h"
+#include "engine/embedded/store_clock.h"
 #include "engine/engine.h"
 
 namespace once::engine {
@@ -19,13 +21,15 @@ namespace once::engine {
 class EmbeddedReading final : public Reading {
  public:
   // `path` is empty for a store in memory; `opening` is the store's opening number.
-  EmbeddedReading(rocksdb::DB& db, const ColumnFamilies& families, std::string path, Time now,
-                  std::uint64_t opening)
+  EmbeddedReading(rocksdb::DB& db, const ColumnFamilies& families, std::string path,
+                  std::shared_ptr<StoreClock> clock, std::uint64_t opening)
       : db_(db),
         families_(families),
         path_(std::move(path)),
-        now_(now),
+        clock_(std::move(clock)),
+        now_(clock_->now()),
         opening_(opening),
+        hold_(*clock_, now_),
         snapshot_(&db) {}
 
   Time now() const override { return now_; }
@@ -44,8 +48,19 @@ class EmbeddedReading final : public Reading {
   rocksdb::DB& db_;
   const ColumnFamilies families_;
   const std::string path_;
+  const std::shared_ptr<StoreClock> clock_;
   const Time now_;
   const std::uint64_t opening_;
+  // A compaction filter ignores snapshots: what expires from now on must stay where it is.
+  struct Hold {
+    Hold(StoreClock& held, Time at) : clock(held), time(at) { clock.hold(time); }
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+    ~Hold() { clock.let_go(time); }
+    StoreClock& clock;
+    const Time time;
+  };
+  const Hold hold_;
   rocksdb::ManagedSnapshot snapshot_;
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/saturating.h"
 #include "engine/embedded/embedded_engine.h"
 #include "engine/embedded/embedded_reading.h"
 #include "engine/embedded/status.h"
@@ -110,9 +111,7 @@ Result<void> EmbeddedEngine::import_rows(std::span<const Row> rows) {
       put(Table::outbox, model::encode_sequence(event->sequence), model::encode_event(*event));
       saw(event->sequence, event->created_at);
     } else if (const auto* entry = std::get_if<HistoryEntry>(&any)) {
-      const Time until = options_.history_retention == forever
-                             ? Time(forever)
-                             : entry->time + options_.history_retention;
+      const Time until = after(entry->time, options_.history_retention);
       put(Table::history, model::encode_sequence(entry->sequence),
           model::encode_history(*entry, until));
       saw(entry->sequence, entry->time);

@@ -23,8 +23,8 @@ Result<SweepReport> EmbeddedEngine::sweep(const Progress& progress) {
   report.bytes_before = path_.empty() ? 0 : bytes_in(path_);
   // What goes now must be expired for ever: the mark first.
   std::vector<RowWrite> rows;
-  add_mark(rows, clock_->now());
-  if (auto marked = commit(rows, Durability::synced); !marked) return pass(marked);
+  auto marked = commit(rows, Durability::synced, nullptr, true);
+  if (!marked) return pass(marked);
   auto orphans = remove_orphan_checkpoints();
   if (!orphans) return pass(orphans);
 
@@ -71,7 +71,7 @@ Result<std::uint64_t> EmbeddedEngine::remove_orphan_checkpoints() {
     const StripeGuard guard(stripes_, std::span(&owner, 1));
     auto current = read_record(owner);
     if (!current) return pass(current);
-    const bool needed = *current && !is_expired(**current, clock_->now()) &&
+    const bool needed = *current && !is_expired(**current, clock_->removable()) &&
                         checkpoint->token >= (*current)->origin;
     if (needed) continue;
     // The row may have been written anew since the iterator was made.

@@ -32,7 +32,7 @@ std::unique_ptr<rocksdb::CompactionFilter> ExpiryFilterFactory::CreateCompaction
     const rocksdb::CompactionFilter::Context&) {
   const auto clock = std::atomic_load(&clock_);
   if (!clock) return nullptr;
-  return std::make_unique<ExpiryFilter>(clock->marked(), removed_);
+  return std::make_unique<ExpiryFilter>(clock->removable(), removed_);
 }
 
 }  // namespace once::engine

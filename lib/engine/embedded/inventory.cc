@@ -96,11 +96,14 @@ Result<void> Inventory::load() {
   MutexLock lock(mutex_);
   logs_.clear();
   seen_.clear();
-  whole_ = false;
+  whole_ = true;
   std::string text;
   const std::string path = path_of(file_name);
   struct stat status{};
-  if (::stat(path.c_str(), &status) != 0 && errno == ENOENT) return {};
+  if (::stat(path.c_str(), &status) != 0 && errno == ENOENT) {
+    whole_ = false;
+    return {};
+  }
   if (auto read = read_through(path, [&](std::string_view piece) { text += piece; }); !read) {
     return read;
   }
@@ -109,11 +112,17 @@ Result<void> Inventory::load() {
     if (auto taken = take(left.substr(0, end)); !taken) return taken;
     left.remove_prefix(end + 1);
   }
-  whole_ = left.empty() && text.size() <= most_bytes;
+  whole_ = whole_ && left.empty() && text.size() <= most_bytes;
   return {};
 }
 
 Result<void> Inventory::take(std::string_view line) {
+  // Zeros: an append whose size reached the disk before a power cut, and part of whose bytes did
+  // not.
+  if (line.find('\0') != std::string_view::npos) {
+    whole_ = false;
+    return {};
+  }
   const auto damaged = [&] {
     return fail(ErrorCode::damaged,
                 "{} has a line that nobody wrote; restore a backup, or remove the file to open the "
@@ -178,7 +187,7 @@ Result<void> Inventory::start_writing() {
     if (const auto known = seen_.find(name); known != seen_.end()) kept.insert(*known);
   }
   if (error) return std::unexpected(system_error(error.value(), "listing", directory_));
-  const bool anew = !whole_ || logs != logs_;
+  const bool anew = !whole_ || logs != logs_ || kept.size() != seen_.size();
   logs_ = std::move(logs);
   seen_ = std::move(kept);
   return anew ? write_anew() : open_file(path_of(file_name), O_APPEND);
@@ -208,7 +217,15 @@ Result<void> Inventory::open_file(const std::string& path, int flags) {
 
 Result<void> Inventory::append(const std::string& line, bool sync) {
   if (file_ < 0) return {};
-  return write_all(file_, line, sync, path_of(file_name));
+  struct stat before{};
+  if (::fstat(file_, &before) != 0) {
+    return std::unexpected(system_error(errno, "looking at", path_of(file_name)));
+  }
+  auto written = write_all(file_, line, sync, path_of(file_name));
+  // Half a line must not stay: the next one would begin behind it. Where it cannot be cut off,
+  // nothing more is appended, and the next opening writes the file anew.
+  if (!written && ::ftruncate(file_, before.st_size) != 0) ::close(std::exchange(file_, -1));
+  return written;
 }
 
 Result<void> Inventory::note_log(const std::string& name) {
@@ -232,7 +249,17 @@ Result<void> Inventory::note_removal(const std::string& name) {
 void Inventory::note_table(const std::string& name, const Seen& tail) {
   MutexLock lock(mutex_);
   // Not synced, and no harm if it fails: a table without a note is opened without the check.
+  seen_.erase(name);
   if (append(line_of(name, tail), false)) seen_[name] = tail;
+}
+
+void Inventory::forget_table(const std::string& name) {
+  MutexLock lock(mutex_);
+  seen_.erase(name);
+  struct stat status{};
+  if (file_ < 0 || ::fstat(file_, &status) != 0) return;
+  // A store that is open for months makes and removes many tables.
+  if (static_cast<std::size_t>(status.st_size) > most_bytes) (void)write_anew();
 }
 
 Result<void> Inventory::note_closed() {

@@ -56,6 +56,8 @@ class Inventory {
   Result<void> note_log(const std::string& name);
   Result<void> note_removal(const std::string& name);
   void note_table(const std::string& name, const Seen& tail);
+  // The table is made anew or removed: what was noted of it counts no more.
+  void forget_table(const std::string& name);
   // For a store that was closed in good order.
   Result<void> note_closed();
   [[nodiscard]] std::optional<Seen> seen(const std::string& name) const;

@@ -113,6 +113,7 @@ class InventoryFileSystem final : public rocksdb::FileSystemWrapper {
     IOStatus made = target()->NewWritableFile(path, options, file, context);
     if (!made.ok()) return made;
     if (path.ends_with(".sst")) {
+      inventory_->forget_table(name_of(path));
       *file = std::make_unique<NotedTable>(std::move(*file), name_of(path), inventory_);
     }
     return path.ends_with(".log") ? to_status(inventory_->note_log(name_of(path))) : made;
@@ -134,6 +135,7 @@ class InventoryFileSystem final : public rocksdb::FileSystemWrapper {
         return noted;
       }
     }
+    if (path.ends_with(".sst")) inventory_->forget_table(name_of(path));
     return target()->DeleteFile(path, options, context);
   }
 

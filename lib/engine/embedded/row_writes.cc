@@ -1,6 +1,6 @@
 #include "engine/embedded/row_writes.h"
 
-#include "base/random.h"
+#include "base/saturating.h"
 #include "model/checkpoint_codec.h"
 #include "model/event_codec.h"
 #include "model/history_codec.h"
@@ -15,8 +15,7 @@ void append_rows(std::vector<RowWrite>& rows, const Key& key, Change&& change, T
   const Bytes row_key = model::encode_key(key);
   const bool history = change.history && options.history;
   if (history) {
-    const Time until =
-        options.history_retention == forever ? Time(forever) : now + options.history_retention;
+    const Time until = after(now, options.history_retention);
     rows.push_back({.table = Table::history,
                     .value = model::encode_history(*change.history, until),
                     .numbered = Numbered::as_key});

@@ -13,6 +13,8 @@ StoreClock::StoreClock(std::shared_ptr<const Clock> clock,
   base_time_ =
       same_boot ? marked + (base_boot_ - mark->since_boot) : std::max(clock_->wall(), marked);
   marked_ = marked.time_since_epoch().count();
+  MutexLock lock(mutex_);
+  durable_ = marked;
 }
 
 Time StoreClock::now() const {
@@ -30,6 +32,27 @@ model::ClockMark StoreClock::mark() const {
   return {.time = base_time_ + (since_boot - base_boot_),
           .boot = clock_->boot(),
           .since_boot = since_boot};
+}
+
+Time StoreClock::removable() const {
+  MutexLock lock(mutex_);
+  return held_.empty() ? durable_ : std::min(durable_, *held_.begin());
+}
+
+void StoreClock::set_durable(Time time) {
+  MutexLock lock(mutex_);
+  durable_ = std::max(durable_, time);
+}
+
+void StoreClock::hold(Time time) {
+  MutexLock lock(mutex_);
+  held_.insert(time);
+}
+
+void StoreClock::let_go(Time time) {
+  MutexLock lock(mutex_);
+  const auto at = held_.find(time);
+  if (at != held_.end()) held_.erase(at);
 }
 
 void StoreClock::set_marked(Time time) {

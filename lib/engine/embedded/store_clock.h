@@ -10,7 +10,9 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <set>
 
+#include "base/mutex.h"
 #include "model/meta.h"
 #include "once/clock.h"
 
@@ -29,12 +31,22 @@ class StoreClock {
   // The time of the last mark that is in the store: nothing later may be acted on for good.
   [[nodiscard]] Time marked() const { return Time(Duration(marked_.load())); }
   void set_marked(Time time);
+  // The time up to which rows past their retention may be removed for good: a mark that a power cut
+  // cannot take back, and not past the time of anybody who is reading.
+  [[nodiscard]] Time removable() const;
+  void set_durable(Time time);
+  // Holds removable() back to `time` until let go.
+  void hold(Time time);
+  void let_go(Time time);
 
  private:
   const std::shared_ptr<const Clock> clock_;
   Time base_time_;      // the store's time ...
   Duration base_boot_;  // ... when the machine had been up for this long
   std::atomic<std::int64_t> marked_;
+  mutable Mutex mutex_;
+  Time durable_ ONCE_GUARDED_BY(mutex_);
+  std::multiset<Time> held_ ONCE_GUARDED_BY(mutex_);
 };
 
 }  // namespace once::engine

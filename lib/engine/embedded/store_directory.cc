@@ -28,6 +28,7 @@ namespace fs = std::filesystem;
 constexpr const char* marker = "ONCE";
 constexpr const char* new_marker = "ONCE.new";
 constexpr const char* lock_name = "ONCE.lock";
+constexpr Duration longest = std::chrono::hours(24 * 365);
 constexpr std::string_view magic = "once store\nformat ";
 
 std::string join(const std::string& path, std::string_view name) {
@@ -109,22 +110,33 @@ Error something_else(const std::string& path, const std::string& what) {
                              path, what)};
 }
 
-bool try_lock(int file) {
+int set_lock(int file, short type) {
   struct flock lock{};
-  lock.l_type = F_WRLCK;
+  lock.l_type = type;
   lock.l_whence = SEEK_SET;
-  return ::fcntl(file, F_OFD_SETLK, &lock) == 0;
+  return ::fcntl(file, F_OFD_SETLK, &lock) == 0 ? 0 : errno;
+}
+
+// Whether it was locked; an error if the file system cannot lock at all.
+Result<bool> try_lock(int file, const std::string& name) {
+  const int failed = set_lock(file, F_WRLCK);
+  if (failed == 0) return true;
+  if (failed == EAGAIN || failed == EACCES) return false;
+  return std::unexpected(system_error(failed, "locking", name));
 }
 
 // Waits for the lock. Its holder's closing of the file is an event that inotify tells; a look from
 // time to time covers systems that cannot tell.
-bool wait_for_lock(int file, const std::string& name, Duration timeout, const Clock& clock) {
-  if (try_lock(file)) return true;
-  const Duration deadline = clock.since_boot() + timeout;
+Result<bool> wait_for_lock(int file, const std::string& name, Duration timeout,
+                           const Clock& clock) {
+  auto locked = try_lock(file, name);
+  if (!locked || *locked) return locked;
+  const Duration deadline =
+      clock.since_boot() + std::clamp<Duration>(timeout, Duration(0), longest);
   const int events = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
   if (events >= 0) ::inotify_add_watch(events, name.c_str(), IN_CLOSE_WRITE);
-  bool locked = try_lock(file);
-  while (!locked) {
+  locked = try_lock(file, name);
+  while (locked && !*locked) {
     const Duration left = deadline - clock.since_boot();
     if (left <= Duration::zero()) break;
     constexpr Duration look_again{20};
@@ -133,7 +145,7 @@ bool wait_for_lock(int file, const std::string& name, Duration timeout, const Cl
     char drained[4096];
     while (events >= 0 && ::read(events, drained, sizeof drained) > 0) {
     }
-    locked = try_lock(file);
+    locked = try_lock(file, name);
   }
   if (events >= 0) ::close(events);
   return locked;
@@ -172,11 +184,27 @@ Result<void> make_directory(const std::string& path, const Options& options) {
   if (::mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) {
     return std::unexpected(system_error(errno, "making the directory", path));
   }
-  const std::string parent = fs::path(path).lexically_normal().parent_path().string();
-  return sync_directory(parent.empty() ? "." : parent);
+  return {};
+}
+
+// Whether the file that was locked is still the one that is found under the name: whoever held the
+// lock before may have moved or removed the directory.
+bool is_in_place(int file, const std::string& name) {
+  struct stat locked{};
+  struct stat named{};
+  return ::fstat(file, &locked) == 0 && ::stat(name.c_str(), &named) == 0 &&
+         locked.st_dev == named.st_dev && locked.st_ino == named.st_ino;
 }
 
 }  // namespace
+
+Result<void> sync_parent(const std::string& path) {
+  // "x/store/" has the parent "x", too.
+  fs::path normal = fs::path(path).lexically_normal();
+  if (!normal.has_filename()) normal = normal.parent_path();
+  const std::string parent = normal.parent_path().string();
+  return sync_directory(parent.empty() ? "." : parent);
+}
 
 Error system_error(int number, std::string_view doing, const std::string& path) {
   ErrorCode code = ErrorCode::io;
@@ -226,18 +254,22 @@ std::uint64_t bytes_in(const std::string& path) {
 
 Result<StoreDirectory> StoreDirectory::open(const std::string& path, const Options& options,
                                             const Clock& clock, bool discard) {
-  if (auto made = make_directory(path, options); !made) return pass(made);
   const std::string name = join(path, lock_name);
+  if (auto made = make_directory(path, options); !made) return pass(made);
   const int file = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (file < 0) return std::unexpected(system_error(errno, "opening", name));
   close_in_forked_child(file);
   StoreDirectory directory(path, file);
-  if (!wait_for_lock(file, name, options.open_timeout_ms, clock)) {
+  auto locked = wait_for_lock(file, name, options.open_timeout_ms, clock);
+  if (!locked) return pass(locked);
+  if (!*locked) {
     return fail(ErrorCode::store_locked,
                 "{} is in use by {}; wait for it to finish, or give it more time "
                 "(Options::open_timeout_ms, now {} ms)",
                 path, read_holder(file), options.open_timeout_ms.count());
   }
+  // Every turn needs somebody else to have had the lock and let go of it, so this ends.
+  if (!is_in_place(file, name)) return open(path, options, clock, discard);
   if (auto prepared = directory.prepare(options.create_if_missing, discard); !prepared)
     return pass(prepared);
   directory.write_holder();
@@ -323,6 +355,8 @@ Result<void> StoreDirectory::mark_created() {
     return std::unexpected(system_error(errno, "making", name));
   }
   if (auto synced = sync_directory(path_); !synced) return pass(synced);
+  // Here, and not where the directory was made: that may have been another process, killed since.
+  if (auto synced = sync_parent(path_); !synced) return pass(synced);
   fresh_ = false;
   return {};
 }
@@ -342,6 +376,8 @@ StoreDirectory::StoreDirectory(StoreDirectory&& other) noexcept
 void StoreDirectory::unlock() {
   if (lock_ < 0) return;
   forget_in_forked_child(lock_);
+  // By itself, since a child forked at a bad moment may have the file open, too.
+  (void)set_lock(lock_, F_UNLCK);
   ::close(std::exchange(lock_, -1));
 }
 

@@ -58,6 +58,8 @@ class StoreDirectory {
 [[nodiscard]] std::uint64_t bytes_in(const std::string& path);
 // Makes names in the directory durable.
 [[nodiscard]] Result<void> sync_directory(const std::string& path);
+// Makes the name of `path` itself durable.
+[[nodiscard]] Result<void> sync_parent(const std::string& path);
 // An error for what a system call said (errno).
 [[nodiscard]] Error system_error(int number, std::string_view doing, const std::string& path);
 
