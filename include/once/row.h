@@ -39,6 +39,8 @@ enum class Table : std::uint8_t {
 struct StoreRow {
   std::uint32_t format = 0;
   std::uint64_t opening = 0;  // how often it was opened for writing; half of every token
+  // The last opening at which history was switched off (0: none): up to it, history is not whole.
+  std::uint64_t history_gap = 0;
   friend bool operator==(const StoreRow&, const StoreRow&) = default;
 };
 struct KeyRow {

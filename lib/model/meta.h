@@ -32,6 +32,7 @@ inline constexpr std::string_view store_id_row = "store_id";
 inline constexpr std::string_view opening_row = "opening";
 inline constexpr std::string_view clock_row = "clock";
 inline constexpr std::string_view restored_row = "restored";
+inline constexpr std::string_view history_gap_row = "history_gap";
 
 // Where the store's time stood, against the machine's time since boot; see docs/architecture.md,
 // "Time".

@@ -206,16 +206,16 @@ class Documents(ToolTest):
             for option in options:
                 self.assertIn(option.replace("-", "\\-"), page, name)
 
-    def complete(self, *words):
-        """What the completion offers for the last of `words`."""
+    def complete(self, *words, line=""):
+        """What the completion offers for the last of `words`, of which `line` was made."""
         script = """
-            source "$1"; shift
+            source "$1"; COMP_LINE=$2; COMP_POINT=${#2}; shift 2
             COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
             _once
             printf '%s\\n' "${COMPREPLY[@]}"
         """
         completion = SOURCE / "tools/once/completion.bash"
-        done = subprocess.run(["bash", "-c", script, "bash", completion, *map(str, words)],
+        done = subprocess.run(["bash", "-c", script, "bash", completion, line, *map(str, words)],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
         self.assertEqual(done.stderr, b"")
         return done.stdout.decode().split()
@@ -234,6 +234,34 @@ class Documents(ToolTest):
         store = self.make_store(answered("a/b/c", counter=1), answered("a/b/d", counter=2))
         self.assertEqual(self.complete(TOOL, "get", store, "a/b/"), ["a/b/c", "a/b/d"])
         self.assertIn(str(store), self.complete(TOOL, "ls", str(store)[:-1]))
+
+    def test_the_completion_of_keys_that_bash_breaks_into_words(self):
+        keys = ("a:b=c/d/e:1", "x", "a:b=c/d/e:2", "operation:0f")
+        store = self.make_store(*[answered(key, counter=i) for i, key in enumerate(keys, 1)])
+
+        def complete(text):
+            """As readline does: it breaks words at : and =, and replaces the last piece."""
+            line = "%s %s" % (TOOL, text)
+            pieces = re.findall(r"[:=]+|[^\s:=]+", line)
+            self.assertNotRegex(str(store) + TOOL, "[:=]")
+            if line[-1] in " :=":
+                pieces.append("")
+            return self.complete(*pieces, line=line)
+
+        for get in ("get %s " % store, "run %s --key " % store, "run %s --key=" % store):
+            self.assertEqual(complete(get + "a"), ["a:b=c/d/e:1", "a:b=c/d/e:2"])
+            self.assertEqual(complete(get + "a:"), ["b=c/d/e:1", "b=c/d/e:2"])
+            self.assertEqual(complete(get + "a:b=c/"), ["c/d/e:1", "c/d/e:2"])
+            self.assertEqual(complete(get + "a:b=c/d/e:"), ["1", "2"])
+            self.assertEqual(complete(get + "a:b=c/d/e:2"), ["2"])
+            self.assertEqual(complete(get + "operation:"), ["0f"])
+            self.assertEqual(complete(get + "a:n"), [])
+        self.assertEqual(complete("get %s a:b=c/d/e:1 --j" % store), ["--json"])
+        self.assertEqual(complete("dump %s --format=t" % store), ["table"])
+        # In quotes bash does not break, and replaces the whole.
+        line = "%s get %s 'operation:" % (TOOL, store)
+        self.assertEqual(self.complete(TOOL, "get", store, "'operation:", line=line),
+                         ["operation:0f"])
 
     def test_the_completion_knows_every_option(self):
         for name in SUBCOMMANDS:

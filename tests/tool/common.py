@@ -192,6 +192,15 @@ def lines(rows):
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
+def end_row(rows):
+    return {"table": "end", "rows": rows}
+
+
+def whole(rows):
+    """A dump of these rows, with its end."""
+    return lines(rows) + lines([end_row(len(rows))])
+
+
 def snapshot(directory):
     """Name, kind, mode and content of everything in a directory."""
     found = {}
@@ -250,7 +259,7 @@ class ToolTest(unittest.TestCase):
         for row in rows:
             flat.extend(row if isinstance(row, list) else [row])
         path = self.fresh_path()
-        self.once("load", path, stdin=lines(flat))
+        self.once("load", path, stdin=whole(flat))
         return path
 
 

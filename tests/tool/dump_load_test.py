@@ -1,12 +1,13 @@
 """dump and load: what comes out goes in again, byte for byte, and nothing else does."""
 
 import json
+import os
 import signal
 import subprocess
 
 from common import (OPENING, TOOL, ToolTest, answered, bytes_json, checkpoint_row, data_row,
-                    event_row, history_row, holder, key_row, lines, main, outcome, result_row,
-                    store_row, token)
+                    end_row, event_row, history_row, holder, key_row, lines, main, outcome,
+                    result_row, store_row, token, whole)
 
 WILD = [b"", b"plain", b"\0", bytes(range(256)), "\u20ac \U0001f600 \u2028".encode(), b'"\\\n\r\t',
         b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xff" * 3, b"ab\xff", b"\x7f\xc2\x85"]
@@ -53,7 +54,7 @@ class Identity(ToolTest):
     def test_dump_load_dump_is_the_same(self):
         store = self.make_store(*every_kind_of_row())
         first = self.once("dump", store).stdout
-        self.assertEqual(len(first.splitlines()), 1 + len(every_kind_of_row()))
+        self.assertEqual(len(first.splitlines()), 2 + len(every_kind_of_row()))
         copy = self.fresh_path()
         self.once("load", copy, stdin=first)
         self.assertEqual(self.once("dump", copy, "--format", "jsonl").stdout, first)
@@ -66,13 +67,18 @@ class Identity(ToolTest):
         dumped = self.json_lines_of("dump", self.make_store(*rows))
         order = lambda row: json.dumps(row, sort_keys=True)
         self.assertEqual(dumped[0], store_row())
+        self.assertEqual(dumped.pop(), end_row(1 + len(rows)))
         self.assertEqual(sorted(dumped[1:], key=order), sorted(rows, key=order))
 
     def test_tables_of_a_dump_come_in_order_and_load_alone(self):
         store = self.make_store(*every_kind_of_row())
-        whole = self.once("dump", store).stdout
-        parts = b"".join(self.once("dump", store, "--table", table).stdout for table in TABLES)
-        self.assertEqual(whole.split(b"\n", 1)[1], parts)
+        rows = self.once("dump", store).stdout.splitlines()
+        parts = []
+        for table in TABLES:
+            *part, end = self.once("dump", store, "--table", table).stdout.splitlines()
+            self.assertEqual(json.loads(end), end_row(len(part)))
+            parts += part
+        self.assertEqual(rows[1:-1], parts)
         for table in TABLES:
             alone = self.once("dump", store, "--table", table).stdout
             copy = self.fresh_path()
@@ -98,7 +104,7 @@ class Identity(ToolTest):
 class Formats(ToolTest):
     def test_json_is_one_array(self):
         store = self.make_store(*every_kind_of_row())
-        rows = self.json_lines_of("dump", store)
+        rows = self.json_lines_of("dump", store)[:-1]  # the end belongs to lines only
         self.assertEqual(json.loads(self.once("dump", store, "--format", "json").stdout), rows)
         self.assertEqual(json.loads(self.once("dump", store, "--json").stdout), rows)
         self.assertEqual(json.loads(self.once("--json", "dump", store).stdout), rows)
@@ -194,20 +200,71 @@ class Bad(ToolTest):
 
     def test_a_last_line_without_an_end_counts(self):
         path = self.fresh_path()
-        self.once("load", path, stdin=lines([data_row(b"a", b"b")]).rstrip(b"\n"))
+        self.once("load", path, stdin=whole([data_row(b"a", b"b")]).rstrip(b"\n"))
         self.assertEqual(self.json_of("stats", path)["data"], 1)
 
-    def test_nothing_at_all_is_an_empty_store(self):
+    def test_a_dump_of_no_rows_is_an_empty_store(self):
         path = self.fresh_path()
-        self.once("load", path)
+        self.once("load", path, stdin=whole([]))
         self.assertTrue((path / "ONCE").is_file())
         self.assertEqual(self.once("ls", path).stdout, b"")
+
+
+class Whole(ToolTest):
+    """A store is made of one whole dump, or not at all."""
+
+    def refused(self, text, saying):
+        path = self.fresh_path()
+        before = sorted(self.directory.iterdir())
+        self.assertIn(saying, self.once("load", path, stdin=text, code=64).stderr.decode())
+        self.assertEqual(sorted(self.directory.iterdir()), before)
+
+    def test_nothing_at_all(self):
+        self.refused(b"", "the dump is cut off")
+
+    def test_cut_off_at_any_line(self):
+        dump = self.once("dump", self.make_store(answered("a"), event_row(5))).stdout
+        cut = dump.splitlines(keepends=True)
+        for i in range(len(cut)):
+            self.refused(b"".join(cut[:i]), "the dump is cut off")
+        self.refused(dump[:-2], "no JSON")
+
+    def test_a_line_that_is_lost_or_there_twice(self):
+        first, *rows, end = lines([store_row(), data_row(b"a", b""), data_row(b"b", b""),
+                                   end_row(3)]).splitlines(keepends=True)
+        for some in (rows[:1], rows[1:], rows + rows[:1]):
+            self.refused(first + b"".join(some) + end, "line %d: " % (len(some) + 2))
+
+    def test_two_dumps_one_after_the_other(self):
+        one, other = whole([store_row()]), whole([store_row(), data_row(b"a", b"")])
+        self.refused(one + other, "line 3: ")
+        self.refused(one + lines([end_row(1)]), "line 3: ")
+        # Without the end of the first.
+        self.refused(lines([store_row(), data_row(b"b", b"")]) + other, "line 3: ")
+        self.refused(lines([store_row(), store_row(), end_row(2)]), "line 2: ")
+
+    def test_an_end_that_is_none(self):
+        for end in ({"table": "end"}, {"table": "end", "rows": -1}, {"table": "end", "rows": "1"},
+                    {"table": "end", "rows": 1, "more": 2}):
+            self.refused(lines([store_row(), end]), "line 2: ")
+
+    def test_a_dump_that_failed(self):
+        self.refused(self.once("dump", self.directory / "none", code=74).stdout, "cut off")
+        store = self.make_store(*[data_row(b"%06d" % i, os.urandom(300)) for i in range(3000)])
+        self.once("sweep", store)
+        table = max(store.glob("*.sst"), key=lambda path: path.stat().st_size)
+        content = bytearray(table.read_bytes())
+        content[len(content) // 2] ^= 1
+        table.write_bytes(content)
+        failed = self.once("dump", store, code=74).stdout
+        self.assertGreater(failed.count(b"\n"), 1)
+        self.refused(failed, "the dump is cut off")
 
 
 class Places(ToolTest):
     def test_from_a_file(self):
         file = self.directory / "rows"
-        file.write_bytes(lines([data_row(b"a", b"b")]))
+        file.write_bytes(whole([data_row(b"a", b"b")]))
         path = self.fresh_path()
         done = self.json_of("load", path, "--from", file)
         self.assertEqual(done, {"store": str(path), "rows": 1})
@@ -218,7 +275,7 @@ class Places(ToolTest):
     def test_an_empty_directory_may_be_there_and_nothing_else(self):
         path = self.fresh_path()
         path.mkdir()
-        self.once("load", path, stdin=lines([data_row(b"a", b"b")]))
+        self.once("load", path, stdin=whole([data_row(b"a", b"b")]))
         for taken in (path, self.directory):
             self.assertIn(b"there already", self.once("load", taken, code=64).stderr)
         self.assertEqual(self.json_of("stats", path)["data"], 1)

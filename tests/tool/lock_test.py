@@ -1,5 +1,6 @@
 """once lock: one at a time, and never lost in silence."""
 
+import json
 import os
 import signal
 import subprocess
@@ -44,6 +45,26 @@ class Lock(SupervisedTest):
         self.assertIn(b"is held by", self.run_script("echo", "--wait", "0s", code=75)[1])
         self.assertEqual(self.run_script("echo", "--wait", "0s", key="other")[0], b"\n")
 
+    def test_json_is_the_last_line_of_stderr(self):
+        def last(process, code):
+            return json.loads(self.finish(process, code)[1].splitlines()[-1])
+
+        said = last(self.start(self.arguments("exit 3", ["--json"])), 3)
+        self.assertGreater(said.pop("token"), 0)
+        self.assertEqual(said, {"key": "/once.lock/n", "status": "released", "attempt": 1,
+                                "exit_code": 3})
+        first = self.start(self.arguments(self.gated, ["--json", "--lease", "300ms"]))
+        self.up.wait()
+        busy = self.start(self.arguments("true", ["--json", "--wait", "0s"]))
+        self.assertEqual(last(busy, 75), {"key": "/once.lock/n", "status": "busy", "attempt": None,
+                                          "token": None, "exit_code": 75})
+        self.stop_outside_the_store(first)
+        self.run_script("true", "--wait", "1h")
+        first.send_signal(signal.SIGCONT)
+        said = last(first, 75)
+        self.assertEqual(said["status"], "lost")
+        self.assertGreater(said["token"], 0)
+
     def test_renewed(self):
         first = self.start(self.arguments(self.gated, ["--lease", "600ms"]))
         self.up.wait()
@@ -54,7 +75,7 @@ class Lock(SupervisedTest):
     def test_lost(self):
         first = self.start(self.arguments(self.tree, ["--lease", "300ms"]))
         self.up.wait()
-        first.send_signal(signal.SIGSTOP)
+        self.stop_outside_the_store(first)
         self.run_script("echo", "--wait", "1h")
         first.send_signal(signal.SIGCONT)
         self.assertIn(b"taken over", self.finish(first, 75)[1])

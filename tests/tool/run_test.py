@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,6 +130,57 @@ class ExitCode(SupervisedTest):
                                     "attempt": 1, "exit_code": 0})
 
 
+    def last(self, *options, code, script="echo x", key=None):
+        """The JSON line with which a run ended."""
+        err = self.run_script(script, "--json", *options, code=code, key=key)[1]
+        said = json.loads(err.splitlines()[-1])
+        self.assertEqual((said["key"], said["exit_code"]), (key or "k", code))
+        return said
+
+    def test_json_tells_of_every_end(self):
+        nothing = {"replayed": False, "attempt": None, "token": None}
+        self.run_script("true", key="done")
+        self.assertEqual(self.last(code=65, key="done"),
+                         {"key": "done", "status": "mismatch", "exit_code": 65, **nothing})
+        first = self.start(self.arguments(self.gated))
+        self.up.wait()
+        self.assertEqual(self.last("--wait", "0s", script=self.gated, code=75),
+                         {"key": "k", "status": "busy", "exit_code": 75, **nothing})
+        first.kill()
+        first.wait()
+        self.assertEqual(self.last(script=self.gated, code=70),
+                         {"key": "k", "status": "in_doubt", "exit_code": 70, **nothing})
+        failed = self.last(script="exit 3", code=3, key="failed")
+        self.assertEqual((failed["status"], failed["attempt"]), ("released", 1))
+        (self.directory / "file").write_text("")
+        self.store = self.directory / "file"
+        self.assertEqual(self.last(code=74),
+                         {"key": "k", "status": "not_a_store", "exit_code": 74, **nothing})
+
+    def test_json_of_a_run_that_was_lost_and_of_one_that_was_interrupted(self):
+        options = ["--lease", "300ms", "--on-crash", "rerun", "--no-fingerprint", "--json"]
+        first = self.start(self.arguments(self.tree, options))
+        self.up.wait()
+        before = self.openings()
+        waiting = self.start(self.arguments("true", ["--wait", "1h", "--json", "--no-fingerprint"]))
+        self.wait_until(lambda: self.openings() > before)
+        waiting.terminate()
+        said = json.loads(self.finish(waiting, 128 + signal.SIGTERM)[1].splitlines()[-1])
+        self.assertEqual((said["status"], said["token"]), ("interrupted", None))
+        self.stop_outside_the_store(first)
+        self.run_script("true", "--wait", "1h", *options)
+        first.send_signal(signal.SIGCONT)
+        said = json.loads(self.finish(first, 75)[1].splitlines()[-1])
+        self.assertEqual((said["status"], said["attempt"]), ("lost", 1))
+        self.assertGreater(said["token"], 0)
+
+    def test_json_begins_a_line_of_its_own(self):
+        for _ in range(2):
+            err = self.run_script("printf err >&2", "--json")[1]
+            self.assertEqual(err.splitlines()[0], b"err")
+            self.assertEqual(json.loads(err.splitlines()[-1])["status"], "completed")
+
+
 class Waiting(SupervisedTest):
     def test_busy(self):
         self.start(self.arguments(self.gated))
@@ -181,11 +233,31 @@ class Waiting(SupervisedTest):
         self.assertEqual(self.finish(first)[0], b"done\n")
         self.assertEqual(self.runs(), 1)
 
+    def test_a_renewal_beside_the_end_changes_nothing(self):
+        # Renewed every millisecond, until the outcome is written down and a little longer.
+        for i in range(20):
+            key = "k%d" % i
+            self.assertEqual(self.run_script("echo x", "--lease", "3ms", key=key), (b"x\n", b""))
+            self.assertEqual(self.record(key)["status"], "completed")
+            whats = [json.loads(line)["what"] for line in
+                     self.once("log", self.store, "--key", key, "--json").stdout.splitlines()]
+            self.assertEqual(whats, ["reserved", "completed"])
+        self.once("verify", self.store)
+
+    def test_the_store_vanished(self):
+        process = self.start(self.arguments(self.gated))
+        self.up.wait()
+        shutil.rmtree(self.store)
+        self.go.open()
+        err = self.finish(process, 74)[1]
+        self.assertIn(b"could not be written down", err)
+        self.assertNotIn(b"in doubt", err)
+
     def test_who_lost_the_lease_is_killed_and_does_not_count(self):
         options = ["--lease", "300ms", "--on-crash", "rerun", "--no-fingerprint"]
         first = self.start(self.arguments(self.tree, options))
         self.up.wait()
-        first.send_signal(signal.SIGSTOP)  # nobody renews
+        self.stop_outside_the_store(first)  # nobody renews
         self.assertEqual(self.run_script("echo second", "--wait", "1h", *options)[0], b"second\n")
         first.send_signal(signal.SIGCONT)
         self.assertIn(b"taken over", self.finish(first, 75)[1])
@@ -215,6 +287,33 @@ class Killed(SupervisedTest):
         self.assertEqual(self.record()["status"], "in_doubt")
         self.once("resolve", self.store, "k", "--as", "rerun")
         self.assertEqual(self.run_script("echo again", "--no-fingerprint")[0], b"again\n")
+
+    def test_get_says_that_the_owner_ended_and_what_comes(self):
+        for options, words in (([], b"in doubt"), (["--on-crash", "rerun"], b"again")):
+            process = self.start(self.arguments(self.tree, options, words.decode().split()[0]))
+            self.up.wait()
+            key = words.decode().split()[0]
+            guardian = self.record(key)["holder"]["pid"]
+            self.assertIn(b"ask again later", self.once("get", self.store, key, code=1).stderr)
+            process.kill()
+            self.assertTrue(ended(guardian))
+            said = self.once("get", self.store, key, code=1).stderr
+            self.assertIn(b"has ended", said)
+            self.assertIn(words, said)
+
+    def test_while_the_front_cleans_up_the_owner_counts_as_alive(self):
+        process = self.start(self.arguments(self.tree))
+        self.up.wait()
+        guardian = self.record()["holder"]["pid"]
+        self.stop_outside_the_store(process)  # it cannot clean up yet
+        os.kill(guardian, KILL)
+        self.assertTrue(ended(guardian))
+        self.once("resolve", self.store, "k", "--as", "rerun", code=75)
+        self.once("rm", self.store, "k", code=75)
+        self.assertIn(b"ask again later", self.once("get", self.store, "k", code=1).stderr)
+        process.send_signal(signal.SIGCONT)
+        self.finish(process, 70)
+        self.once("resolve", self.store, "k", "--as", "rerun")
 
     def test_runs_again_at_once_but_never_beside_the_old_one(self):
         options = ["--on-crash", "rerun", "--no-fingerprint"]

@@ -1,6 +1,7 @@
 """For the tests of `once run` and `once lock`: commands that tell when they are there and wait until
 they may go on, and processes that are watched until they have ended. Nothing here sleeps."""
 
+import fcntl
 import os
 import select
 import signal
@@ -106,6 +107,13 @@ class SupervisedTest(ToolTest):
 
     def openings(self):
         return self.json_of("stats", self.store)["opening"]
+
+    def stop_outside_the_store(self, process):
+        """Stops a process at a moment at which it does not hold the store for a renewal."""
+        with open(self.store / "ONCE.lock", "r+b") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_EX)
+            process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
 
     # A script that fails when any process of the old tree is alive, and else says that it ran again.
     def no_overlap(self):

@@ -1,5 +1,39 @@
 # bash completion for once(1): subcommands, their options, the words that options take, and keys.
 
+# bash breaks words at the characters of COMP_WORDBREAKS, among them ':' and '='; keys hold both.
+# Puts the words together again into `words`, with the place of each one's first piece in `pieces`;
+# `cword` is the current one. Pieces belong together when no space stands between them in COMP_LINE.
+_once_join_words() {
+  local line=$COMP_LINE piece breaks last="" i
+  breaks=${COMP_WORDBREAKS//[^:=]/}
+  words=() pieces=() cword=0
+  for ((i = 0; i < ${#COMP_WORDS[@]}; i++)); do
+    piece=${COMP_WORDS[i]}
+    if [[ $i -gt 0 && -n $breaks && -n $COMP_LINE && $line != [[:space:]]* ]] &&
+      [[ $piece == ["$breaks"]* || $last == *["$breaks"] ]]; then
+      words[-1]+=$piece
+    else
+      words+=("$piece")
+      pieces+=("$i")
+    fi
+    line=${line#*"$piece"}
+    last=$piece
+    [[ $i == "$COMP_CWORD" ]] && cword=$((${#words[@]} - 1))
+  done
+}
+
+# bash replaces only the piece at the cursor: takes what stands before it off the answers.
+_once_strip_answers() {
+  local piece=${COMP_WORDS[COMP_CWORD]} before i
+  [[ -z ${piece//[:=]/} ]] && piece=""
+  piece=${piece#[\'\"]}
+  before=${cur%"$piece"}
+  [[ -z $before ]] && return
+  for i in "${!COMPREPLY[@]}"; do
+    COMPREPLY[i]=${COMPREPLY[i]#"$before"}
+  done
+}
+
 # Keys of the store that begin with the current word, at most a hundred.
 _once_keys() {
   local key
@@ -9,17 +43,32 @@ _once_keys() {
 }
 
 _once() {
-  local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  local words pieces cword cur previous
+  local foreign=""  # the answers were made by the completion of another command
+  _once_join_words
+  cur=${words[cword]} previous=${words[cword - 1]}
+  # --key=a:b is the same as --key a:b.
+  [[ $cur == --*=* ]] && { previous=${cur%%=*} cur=${cur#*=}; }
+  cur=${cur#[\'\"]}  # bash puts it back
+  _once_complete
+  [[ -n $foreign ]] || _once_strip_answers
+}
+
+_once_complete() {
   local subcommands="run lock get ls log events stats dump load resolve rm sweep verify backup key"
   local subcommand="" store="" options="--json --help" word i position=0
   COMPREPLY=()
 
   # The subcommand, and how many arguments stand between it and the cursor.
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    word=${COMP_WORDS[i]}
+  for ((i = 1; i < cword; i++)); do
+    word=${words[i]}
     case $word in
-      --) [[ $subcommand == run || $subcommand == lock ]] && { _once_command "$((i + 1))"; return; } ;;
+      --) [[ $subcommand == run || $subcommand == lock ]] && {
+        _once_command "${pieces[i + 1]}"
+        return
+      } ;;
       --json | --help | --follow | -f | --no-fingerprint) ;;
+      --*=*) ;;
       -*) ((i++)) ;;
       *)
         if [[ -z $subcommand ]]; then
@@ -102,6 +151,7 @@ _once() {
 _once_command() {
   if declare -F _command_offset >/dev/null; then
     _command_offset "$1"
+    foreign=yes
   elif [[ $COMP_CWORD == "$1" ]]; then
     mapfile -t COMPREPLY < <(compgen -c -- "$cur")
   else

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "supervise/waiting.h"
 #include "text.h"
 
 namespace once::tool {
@@ -30,6 +31,7 @@ int exit_code(const Error& error) {
       return exit_in_doubt;
     case ErrorCode::not_found:
     case ErrorCode::outcome_omitted:
+    case ErrorCode::conflict:  // there is nothing to decide: the key is finished
       return exit_none;
     default:
       return exit_store;
@@ -76,6 +78,8 @@ Result<Store> open_to_read(const std::string& where, DamagedLog damaged_log) {
 Result<Store> open_to_write(const std::string& where) {
   Options options;
   options.create_if_missing = false;
+  // A guardian that was killed counts as alive until its front has cleaned up, as for `once run`.
+  options.processes = supervise::guarded_processes();
   return Store::open(where, options);
 }
 

@@ -6,9 +6,9 @@
 //     command->callback([&context] { context.exit_code = ...; });
 //   }
 //
-// Exit codes: 0 done; 1 there is none, or verify found problems; 64 the command line or the input
-// is at fault; 65 the key was used for another question; 70 in doubt; 74 the store, or writing the
-// output, failed; 75 busy.
+// Exit codes: 0 done; 1 there is none, nothing to decide, or verify found problems; 64 the command
+// line or the input is at fault; 65 the key was used for another question; 70 in doubt; 74 the
+// store, or writing the output, failed; 75 busy.
 #pragma once
 
 #include <CLI/App.hpp>

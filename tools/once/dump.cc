@@ -56,6 +56,11 @@ bool print_row(Output& out, const Row& row, Format format, std::uint64_t count) 
   return false;
 }
 
+void print_end(Output& out, Format format, std::uint64_t count) {
+  if (format == Format::json) out.write(count == 0 ? "[]\n" : "\n]\n");
+  if (format == Format::jsonl) out.line(to_line(to_json(DumpEnd{.rows = count})));
+}
+
 void dump(const Arguments& arguments, Context& context) {
   Output out;
   const auto table = parse_table(arguments.table);
@@ -67,18 +72,20 @@ void dump(const Arguments& arguments, Context& context) {
   auto store = open_to_read(arguments.store, *damaged_log);
   if (!store) return context.fail(store.error());
   std::uint64_t count = 0;
+  bool whole = true;  // nothing that was to be printed was left out
   Result<void> done;
   {
     ProgressBar bar("dumping");
     done = store->rows(*table, [&](const Row& row) {
-      const bool more = print_row(out, row, *format, count++);
+      whole = print_row(out, row, *format, count++);
       // Rows on a terminal tell by themselves that there is progress.
       if (!out.terminal()) bar.tell(count, 0, "rows");
-      return more;
+      return whole;
     });
   }
-  // After an error the array stays open, so that half a dump does not pass for a whole one.
-  if (done && *format == Format::json) out.write(count == 0 ? "[]\n" : "\n]\n");
+  // After an error the array stays open and the last line is missing, so that half a dump does not
+  // pass for a whole one.
+  if (done && whole) print_end(out, *format, count);
   out.finish(context);
   if (!done) context.fail(done.error());
 }
@@ -97,7 +104,7 @@ void add_dump(CLI::App& app, Context& context) {
   command
       ->add_option("--format", arguments->format,
                    "table (on a terminal), json (one array) or\n"
-                   "jsonl (one row a line, what load takes)")
+                   "jsonl (one row a line and an end, what load takes)")
       ->type_name("FORMAT");
   command
       ->add_option("--damaged-log", arguments->damaged_log,

@@ -7,6 +7,7 @@
 #include "json.h"
 #include "output.h"
 #include "run_output.h"
+#include "supervise/waiting.h"
 #include "text.h"
 
 namespace once::tool {
@@ -17,13 +18,27 @@ struct Arguments {
   std::string key;
 };
 
+std::string why_in_progress(const std::string& name, const Record& record) {
+  const std::string who = to_string(record.holder);
+  if (supervise::guarded_processes()->liveness(record.holder) != Liveness::dead) {
+    return fmt::format("{} is in progress ({}, attempt {}); ask again later", name, who,
+                       record.attempt);
+  }
+  return fmt::format(
+      "{} was in progress (attempt {}), but {} has ended without telling what came of it; the next "
+      "`once run` {}",
+      name, record.attempt, who,
+      record.on_abandon == OnAbandon::rerun
+          ? "carries it out again"
+          : "finds it in doubt, to be decided with `once resolve`");
+}
+
 // What to do about a record that has no outcome to print.
 std::string why_nothing(const Key& key, const Record& record) {
   const std::string name = key.to_string();
   switch (record.status) {
     case Status::in_progress:
-      return fmt::format("{} is in progress ({}, attempt {}); ask again later", name,
-                         to_string(record.holder), record.attempt);
+      return why_in_progress(name, record);
     case Status::in_doubt:
       return fmt::format(
           "{} is in doubt: {} may have carried it out before it died; find out, "

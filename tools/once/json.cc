@@ -38,7 +38,10 @@ Json map_json(const std::map<std::string, std::string>& map) {
 }
 
 Json row_json(const StoreRow& row) {
-  return {{"table", "store"}, {"format", row.format}, {"opening", row.opening}};
+  Json json = {{"table", "store"}, {"format", row.format}, {"opening", row.opening}};
+  // Only where history was ever switched off.
+  if (row.history_gap != 0) json["history_gap"] = row.history_gap;
+  return json;
 }
 
 // `fields` with the name of their table in front.
@@ -149,6 +152,10 @@ Json to_json(const Outcome& outcome) {
 
 Json to_json(const Row& row) {
   return std::visit([](const auto& one) { return row_json(one); }, row);
+}
+
+Json to_json(const DumpEnd& end) {
+  return {{"table", "end"}, {"rows", end.rows}};
 }
 
 std::string to_line(const Json& json) {

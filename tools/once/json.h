@@ -15,9 +15,11 @@
 // that names it. Whether a row fits the others is for Loader and verify.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "once/row.h"
 
@@ -40,7 +42,15 @@ using Json = nlohmann::ordered_json;
 // One line of text, without the newline.
 [[nodiscard]] std::string to_line(const Json& json);
 
-// Reads what to_json(Row) wrote. Errors: invalid_argument, saying what is wrong with the text.
-[[nodiscard]] Result<Row> parse_row(std::string_view text);
+// The last line of a dump: how many rows stand before it. A dump without it is cut off.
+struct DumpEnd {
+  std::uint64_t rows = 0;
+};
+[[nodiscard]] Json to_json(const DumpEnd& end);
+
+// Reads what to_json() of a Row or of a DumpEnd wrote. Errors: invalid_argument, saying what is
+// wrong with the text.
+using DumpLine = std::variant<Row, DumpEnd>;
+[[nodiscard]] Result<DumpLine> parse_line(std::string_view text);
 
 }  // namespace once::tool

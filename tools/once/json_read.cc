@@ -45,6 +45,11 @@ class Fields {
                                      std::numeric_limits<T>::max()));
   }
 
+  // Of a member that is left out when it says nothing.
+  [[nodiscard]] bool has(const char* name) const {
+    return json_.is_object() && json_.contains(name);
+  }
+
   Time time(const char* name) { return Time(Duration(number<std::int64_t>(name))); }
   Duration duration(const char* name) { return Duration(number<std::int64_t>(name)); }
   Token token(const char* name) { return {number<std::uint64_t>(name)}; }
@@ -218,6 +223,7 @@ StoreRow read_store(Fields& in) {
   StoreRow row;
   row.format = in.number<std::uint32_t>("format");
   row.opening = in.number<std::uint64_t>("opening");
+  if (in.has("history_gap")) row.history_gap = in.number<std::uint64_t>("history_gap");
   return row;
 }
 
@@ -317,8 +323,11 @@ DataRow read_data(Fields& in) {
   return row;
 }
 
-Row read_row(Fields& in) {
-  const std::string table = in.text("table");
+DumpEnd read_end(Fields& in) {
+  return {.rows = in.number<std::uint64_t>("rows")};
+}
+
+Row read_row(Fields& in, const std::string& table) {
   if (table == "store") return read_store(in);
   if (table == to_string(Table::keys)) return read_key(in);
   if (table == to_string(Table::results)) return read_result(in);
@@ -327,12 +336,18 @@ Row read_row(Fields& in) {
   if (table == to_string(Table::history)) return read_history(in);
   if (table == to_string(Table::data)) return read_data(in);
   return in.must<StoreRow>("table",
-                           "one of store, keys, results, checkpoints, outbox, history, data");
+                           "one of store, keys, results, checkpoints, outbox, history, data, end");
+}
+
+DumpLine read_line(Fields& in) {
+  const std::string table = in.text("table");
+  if (table == "end") return read_end(in);
+  return read_row(in, table);
 }
 
 }  // namespace
 
-Result<Row> parse_row(std::string_view text) {
+Result<DumpLine> parse_line(std::string_view text) {
   // The parser keeps only one of two members with the same name, so they are counted as they pass.
   std::vector<std::set<std::string>> open;
   std::string twice;
@@ -356,11 +371,11 @@ Result<Row> parse_row(std::string_view text) {
     return fail(ErrorCode::invalid_argument, "the member '{}' stands there twice", twice);
   }
   Fields in(json);
-  Row row = read_row(in);
+  DumpLine line = read_line(in);
   if (std::string problem = in.problem(); !problem.empty()) {
     return fail(ErrorCode::invalid_argument, "{}", problem);
   }
-  return row;
+  return line;
 }
 
 }  // namespace once::tool

@@ -1,5 +1,5 @@
 // once load: makes a store out of what dump printed. All of it or nothing: the store appears when
-// its last row is in.
+// its last row is in, and only if the dump's own last line says that these are all.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -111,6 +111,54 @@ class Lines {
   bool ended_ = false;
 };
 
+// Checks that the lines are one whole dump: its end comes last and counts what stood before it, so
+// that a dump which failed or was cut off never becomes a store, and two do not become one.
+class Completeness {
+ public:
+  // A line that is a row.
+  Result<void> row(const Row& row) {
+    if (ended_) {
+      return fail(ErrorCode::invalid_argument,
+                  "stands after the end of the dump; load one dump, as `once dump` printed it");
+    }
+    if (std::holds_alternative<StoreRow>(row) && std::exchange(store_, true)) {
+      return fail(ErrorCode::invalid_argument,
+                  "the second row of the table 'store'; load the dump of one store");
+    }
+    ++rows_;
+    return {};
+  }
+
+  Result<void> end(const DumpEnd& end) {
+    if (ended_) return fail(ErrorCode::invalid_argument, "the second end of a dump; load one dump");
+    if (end.rows != rows_) {
+      return fail(ErrorCode::invalid_argument,
+                  "the dump ends after {}, but {} stood before; make it again with `once dump`",
+                  counted(end.rows, "row"), rows_);
+    }
+    ended_ = true;
+    return {};
+  }
+
+  // After the last line.
+  [[nodiscard]] Result<void> finish() const {
+    if (ended_) return {};
+    return fail(
+        ErrorCode::invalid_argument,
+        "the dump is cut off: after {} its last line is missing, which is "
+        "{{\"table\":\"end\",\"rows\":...}}; make it again with `once dump`, and see whether "
+        "that failed; nothing was loaded",
+        counted(rows_, "row"));
+  }
+
+  [[nodiscard]] std::uint64_t rows() const { return rows_; }
+
+ private:
+  std::uint64_t rows_ = 0;
+  bool store_ = false;
+  bool ended_ = false;
+};
+
 Result<void> check_format(const Row& row) {
   const auto* store = std::get_if<StoreRow>(&row);
   if (store == nullptr || store->format <= store_format) return {};
@@ -120,9 +168,21 @@ Result<void> check_format(const Row& row) {
               store->format, version, store_format);
 }
 
-// Adds every line to `loader`. What is wrong with a line is told with its number.
+Result<void> add_line(std::string_view text, Completeness& completeness, Loader& loader) {
+  auto line = parse_line(text);
+  if (!line) return pass(line);
+  if (const auto* end = std::get_if<DumpEnd>(&*line)) return completeness.end(*end);
+  const Row& row = std::get<Row>(*line);
+  if (auto one = completeness.row(row); !one) return one;
+  if (auto known = check_format(row); !known) return known;
+  return loader.add(row);
+}
+
+// Adds every row to `loader`, and gives their number. What is wrong with a line is told with its
+// number.
 Result<std::uint64_t> add_all(Lines& lines, Loader& loader) {
   ProgressBar bar("loading");
+  Completeness completeness;
   for (std::uint64_t number = 1;; ++number) {
     const auto in_line = [&](Error error) {
       error.message = fmt::format("line {}: {}; nothing was loaded", number, error.message);
@@ -130,16 +190,15 @@ Result<std::uint64_t> add_all(Lines& lines, Loader& loader) {
     };
     auto line = lines.next();
     if (!line) return in_line(line.error());
-    if (!*line) return number - 1;
-    auto row = parse_row(**line);
-    if (!row) return in_line(row.error());
-    if (auto known = check_format(*row); !known) return in_line(known.error());
-    if (auto added = loader.add(*row); !added) return in_line(added.error());
+    if (!*line) break;
+    if (auto added = add_line(**line, completeness, loader); !added) return in_line(added.error());
     if (Interrupts::caught() != 0)
       return in_line({.code = ErrorCode::io, .message = "interrupted"});
     bar.tell(lines.size() != 0 ? lines.bytes_read() : number, lines.size(),
              lines.size() != 0 ? "bytes" : "rows");
   }
+  if (auto whole = completeness.finish(); !whole) return pass(whole);
+  return completeness.rows();
 }
 
 Result<std::uint64_t> load_rows(const Arguments& arguments) {

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <variant>
 
 #include "base/error.h"
@@ -36,34 +37,52 @@ class Lock {
   void run();
 
  private:
+  void ask();
   void hold(const Signals& signals, Supervisor& supervisor, const Reservation& reservation);
   void tell(const Ending& ending);
   void give_back(const Reservation& reservation);
   void lost();
-  void report(const Reservation& reservation) const;
+  void give_up(const Error& error);
+  // With --json: what came of it, as the last line of stderr; stdout belongs to the command.
+  void report() const;
 
   const LockJob& job_;
   Context& context_;
   const Key key_;
+  std::string status_;
+  std::optional<Reservation> reservation_;  // none: the lock was not got
   bool lost_ = false;
 };
 
 void Lock::run() {
+  ask();
+  report();
+}
+
+void Lock::give_up(const Error& error) {
+  status_ = to_string(error.code);
+  context_.fail(error);
+}
+
+void Lock::ask() {
   auto signals = Signals::take();
-  if (!signals) return context_.fail(signals.error());
+  if (!signals) return give_up(signals.error());
   auto supervisor = Supervisor::start(job_.command, key_.to_string(), *signals, Streams::inherited);
-  if (!supervisor) return context_.fail(supervisor.error());
+  if (!supervisor) return give_up(supervisor.error());
   const ReserveOptions options{.lease = job_.lease,
                                .on_abandon = OnAbandon::rerun,
                                .wait = job_.wait,
                                .holder = supervisor->holder()};
   const auto acquired = acquire(job_.where, key_, options, *signals);
-  if (!acquired) return context_.fail(acquired.error());
+  if (!acquired) return give_up(acquired.error());
   if (const auto* interrupted = std::get_if<Interrupted>(&*acquired)) {
+    status_ = "interrupted";
     context_.exit_code = 128 + interrupted->signal;
     return;
   }
-  if (std::holds_alternative<Replay>(*acquired)) {
+  if (const auto* replay = std::get_if<Replay>(&*acquired)) {
+    status_ = to_string(replay->outcome.kind == OutcomeKind::success ? Status::completed
+                                                                     : Status::failed);
     return context_.fail(
         exit_store, fmt::format("the key of lock '{}' has an outcome, given by hand; remove it "
                                 "with: once rm {} {}",
@@ -73,6 +92,8 @@ void Lock::run() {
 }
 
 void Lock::hold(const Signals& signals, Supervisor& supervisor, const Reservation& reservation) {
+  reservation_ = reservation;
+  status_ = to_string(Status::released);
   LeaseKeeper keeper(job_.where, reservation);
   supervisor.go(reservation.token.value, reservation.attempt);
   const Ending ending = follow(supervisor, signals, {}, keeper.lost());
@@ -80,7 +101,6 @@ void Lock::hold(const Signals& signals, Supervisor& supervisor, const Reservatio
   tell(ending);
   if (!lost_) give_back(reservation);
   supervisor.finish();
-  report(reservation);
 }
 
 void Lock::tell(const Ending& ending) {
@@ -112,6 +132,7 @@ void Lock::give_back(const Reservation& reservation) {
   }
   if (released) return;
   if (released.error().code == ErrorCode::fenced) return lost();
+  status_ = to_string(released.error().code);
   context_.fail(exit_store,
                 fmt::format("the command ended, but lock '{}' could not be given back: {}; the "
                             "next to ask for it gets it all the same",
@@ -120,6 +141,7 @@ void Lock::give_back(const Reservation& reservation) {
 
 void Lock::lost() {
   lost_ = true;
+  status_ = "lost";
   context_.fail(
       exit_busy,
       fmt::format("lock '{}' was taken over by somebody else while the command ran, which "
@@ -128,14 +150,14 @@ void Lock::lost() {
                   job_.name));
 }
 
-// stdout belongs to the command.
-void Lock::report(const Reservation& reservation) const {
+void Lock::report() const {
   if (!context_.json) return;
-  const nlohmann::ordered_json line = {{"key", key_.to_string()},
-                                       {"status", lost_ ? "lost" : "released"},
-                                       {"attempt", reservation.attempt},
-                                       {"token", reservation.token.value},
-                                       {"exit_code", context_.exit_code}};
+  using Json = nlohmann::ordered_json;
+  const Json line = {{"key", key_.to_string()},
+                     {"status", status_},
+                     {"attempt", reservation_ ? Json(reservation_->attempt) : Json(nullptr)},
+                     {"token", reservation_ ? Json(reservation_->token.value) : Json(nullptr)},
+                     {"exit_code", context_.exit_code}};
   const std::string text = line.dump() + "\n";
   (void)!::write(STDERR_FILENO, text.data(), text.size());
 }

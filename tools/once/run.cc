@@ -1,8 +1,8 @@
 // once run: runs a command once. Whoever asks again gets stdout, stderr and exit code again.
 //
-//   reserve (store open)          who holds the key is the guardian process, see
-//   supervise/guardian.h run the command (store shut)  output and signals pass through, the lease
-//   is renewed complete, or release (store open)
+//   reserve (store open)           who holds the key is the guardian, see supervise/guardian.h
+//   run the command (store shut)   output and signals pass through, the lease is renewed
+//   complete, or release (store open)
 //
 // So many `once run` share a store, and any death in between leaves a key that the next to ask
 // finds in doubt or runs again, as --on-crash says.
@@ -15,6 +15,7 @@
 #include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -90,6 +91,7 @@ class Run {
   void run();
 
  private:
+  void ask();
   void carry_out(const Signals& signals, Supervisor& supervisor, const Reservation& reservation);
   // Says what happened to the store, and to people if it was not the usual.
   void record(const Ending& ending, const Reservation& reservation, Kept& kept);
@@ -102,27 +104,42 @@ class Run {
   void refuse(const Error& error);
   // With --json: what came of it, as the last line of stderr; stdout belongs to the command.
   void report() const;
+  // What the command writes to stderr, so that report() begins a line of its own.
+  void note_err(ByteView bytes) {
+    if (!bytes.empty()) line_open_ = bytes.back() != '\n';
+  }
+  void give_up(const Error& error) {
+    status_ = to_string(error.code);
+    context_.fail(error);
+  }
 
   const RunJob& job_;
   Context& context_;
-  std::string status_;  // for report(); empty: nothing to report
+  std::string status_;
   bool replayed_ = false;
-  Token token_;
-  std::uint32_t attempt_ = 0;
+  bool line_open_ = false;
+  std::optional<Token> token_;  // and the attempt: none when the key was not got
+  std::optional<std::uint32_t> attempt_;
 };
 
 void Run::run() {
+  ask();
+  report();
+}
+
+void Run::ask() {
   auto signals = Signals::take();
-  if (!signals) return context_.fail(signals.error());
+  if (!signals) return give_up(signals.error());
   auto supervisor =
       Supervisor::start(job_.command, job_.key.to_string(), *signals, Streams::captured);
-  if (!supervisor) return context_.fail(supervisor.error());
+  if (!supervisor) return give_up(supervisor.error());
   ReserveOptions options = job_.options;
   options.holder = supervisor->holder();
   auto acquired = acquire(job_.where, job_.key, options, *signals);
   if (!acquired) {
     refuse(acquired.error());
   } else if (const auto* interrupted = std::get_if<Interrupted>(&*acquired)) {
+    status_ = "interrupted";
     context_.exit_code = 128 + interrupted->signal;
   } else if (const auto* done = std::get_if<Replay>(&*acquired)) {
     supervisor->finish();
@@ -133,7 +150,6 @@ void Run::run() {
   } else {
     carry_out(*signals, *supervisor, std::get<Reservation>(*acquired));
   }
-  report();
 }
 
 void Run::carry_out(const Signals& signals, Supervisor& supervisor,
@@ -143,14 +159,18 @@ void Run::carry_out(const Signals& signals, Supervisor& supervisor,
   Kept kept;
   Stream out(std::move(supervisor.out()), STDOUT_FILENO,
              [&](ByteView bytes) { kept.add(kept.out(), bytes); });
-  Stream err(std::move(supervisor.err()), STDERR_FILENO,
-             [&](ByteView bytes) { kept.add(kept.err(), bytes); });
+  Stream err(std::move(supervisor.err()), STDERR_FILENO, [&](ByteView bytes) {
+    kept.add(kept.err(), bytes);
+    note_err(bytes);
+  });
   const supervise::Output output{.out = &out, .err = &err};
   LeaseKeeper keeper(job_.where, reservation);
   supervisor.go(reservation.token.value, reservation.attempt);
   const Ending ending = follow(supervisor, signals, output, keeper.lost());
-  keeper.stop();
+  // Renewed until the end is written down, so that a short lease does not lapse while we wait for
+  // the store. A renewal that comes after is refused as fenced, and changes nothing.
   record(ending, reservation, kept);
+  keeper.stop();
   supervisor.finish();
   flush(signals, output);
   for (const auto& [stream, name] : {std::pair(&out, "stdout"), std::pair(&err, "stderr")}) {
@@ -178,12 +198,17 @@ void Run::record(const Ending& ending, const Reservation& reservation, Kept& kep
                                      "ended; what they find out is what counts",
                                      job_.key.to_string()));
   }
-  context_.fail(exit_store,
-                fmt::format("the command ended, but that could not be written down: {}. Whoever "
-                            "asks for key '{}' next finds it {}",
-                            written.error().message, job_.key.to_string(),
-                            job_.options.on_abandon == OnAbandon::rerun ? "free, and runs it again"
-                                                                        : "in doubt"));
+  std::string_view next = "finds it in doubt";
+  if (job_.options.on_abandon == OnAbandon::rerun) next = "finds it free, and runs it again";
+  if (written.error().code == ErrorCode::store_missing) {
+    next = "runs it again, unless the store comes back as it was";
+  }
+  if (written.error().code == ErrorCode::unknown) {
+    next = "may find it done or not; `once get` tells";
+  }
+  context_.fail(exit_store, fmt::format("the command ended, but that could not be written down: "
+                                        "{}. Whoever asks for key '{}' next {}",
+                                        written.error().message, job_.key.to_string(), next));
 }
 
 Result<void> Run::write_down(const Ending& ending, const Reservation& reservation, Kept& kept) {
@@ -262,7 +287,7 @@ void Run::refuse(const Error& error) {
                                        "the command wrote was too large to keep: {}",
                                        key, error.message));
     default:
-      return context_.fail(error);
+      return give_up(error);
   }
 }
 
@@ -279,6 +304,7 @@ void Run::replay(const Replay& replay) {
   if (outcome.content_type != run_content_type || !outcome.value) return replay_foreign(outcome);
   const auto output = decode_run_output(*outcome.value);
   if (!output) return context_.fail(output.error());
+  note_err(output->err);
   context_.exit_code = output->exit_code;
   const bool out = write_all(STDOUT_FILENO, output->out);
   if (!write_all(STDERR_FILENO, output->err) || !out) {
@@ -298,11 +324,15 @@ void Run::replay_foreign(const Outcome& outcome) {
 }
 
 void Run::report() const {
-  if (!context_.json || status_.empty()) return;
-  const nlohmann::ordered_json line = {
-      {"key", job_.key.to_string()}, {"status", status_},     {"replayed", replayed_},
-      {"attempt", attempt_},         {"token", token_.value}, {"exit_code", context_.exit_code}};
-  write_all(STDERR_FILENO, line.dump() + "\n");
+  if (!context_.json) return;
+  using Json = nlohmann::ordered_json;
+  const Json line = {{"key", job_.key.to_string()},
+                     {"status", status_},
+                     {"replayed", replayed_},
+                     {"attempt", attempt_ ? Json(*attempt_) : Json(nullptr)},
+                     {"token", token_ ? Json(token_->value) : Json(nullptr)},
+                     {"exit_code", context_.exit_code}};
+  write_all(STDERR_FILENO, (line_open_ ? "\n" : "") + line.dump() + "\n");
 }
 
 // ---- The command line ---------------------------------------------------------------------------

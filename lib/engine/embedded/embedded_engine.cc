@@ -14,6 +14,7 @@
 #include "model/record_codec.h"
 #include "model/result_codec.h"
 #include "model/row_header.h"
+#include "once/version.h"
 
 namespace once::engine {
 namespace {
@@ -194,8 +195,11 @@ Result<std::optional<Found>> EmbeddedEngine::find(const Key& key) {
 }
 
 Result<std::unique_ptr<Reading>> EmbeddedEngine::read() {
-  return std::make_unique<EmbeddedReading>(*db_, families_, path_, clock_,
-                                           numbering_ ? numbering_->opening() : opening_);
+  return std::make_unique<EmbeddedReading>(
+      *db_, families_, path_, clock_,
+      StoreRow{.format = store_format,
+               .opening = numbering_ ? numbering_->opening() : opening_,
+               .history_gap = history_gap_});
 }
 
 Result<std::optional<std::uint64_t>> EmbeddedEngine::get_meta_number(std::string_view name) const {

@@ -179,6 +179,9 @@ Result<void> EmbeddedEngine::read_meta() {
                 path_, **format, version, store_format);
   }
   opening_ = **opening;
+  auto gap = get_meta_number(model::history_gap_row);
+  if (!gap) return pass(gap);
+  history_gap_ = gap->value_or(0);
   auto mark = get(meta_table, model::clock_row);
   if (!mark) return pass(mark);
   std::optional<model::ClockMark> decoded;
@@ -212,6 +215,11 @@ Result<void> EmbeddedEngine::start_writing(bool fresh) {
         batch.Put(rocksdb::Slice(model::opening_row), model::encode_u64(opening));
     keep_first(status, batch.Put(rocksdb::Slice(model::clock_row), model::encode_clock_mark(mark)));
     keep_first(status, batch.Delete(rocksdb::Slice(model::restored_row)));
+    if (!options_.history) {
+      keep_first(status,
+                 batch.Put(rocksdb::Slice(model::history_gap_row), model::encode_u64(opening)));
+      history_gap_ = opening;
+    }
     rocksdb::WriteOptions write;
     write.sync = true;
     if (status.ok()) status = db_->Write(write, &batch);

@@ -13,7 +13,6 @@
 #include "model/record_codec.h"
 #include "model/result_codec.h"
 #include "model/row_header.h"
-#include "once/version.h"
 
 namespace once::engine {
 namespace {
@@ -155,7 +154,7 @@ Result<void> EmbeddedReading::visit_table(Table table, const RowRange& range,
 Result<void> EmbeddedReading::rows(const RowRange& range, const RowVisitor& visit) {
   bool go_on = true;
   if (range.table != Table::all) return visit_table(range.table, range, visit, go_on);
-  go_on = visit(Row(StoreRow{.format = store_format, .opening = opening_}));
+  go_on = visit(Row(store_));
   for (const Table table : tables) {
     if (!go_on) break;
     if (auto visited = visit_table(table, range, visit, go_on); !visited) return visited;

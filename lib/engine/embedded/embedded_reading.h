@@ -20,15 +20,15 @@ namespace once::engine {
 
 class EmbeddedReading final : public Reading {
  public:
-  // `path` is empty for a store in memory; `opening` is the store's opening number.
+  // `path` is empty for a store in memory; `store` is the store's own row.
   EmbeddedReading(rocksdb::DB& db, const ColumnFamilies& families, std::string path,
-                  std::shared_ptr<StoreClock> clock, std::uint64_t opening)
+                  std::shared_ptr<StoreClock> clock, const StoreRow& store)
       : db_(db),
         families_(families),
         path_(std::move(path)),
         clock_(std::move(clock)),
         now_(clock_->now()),
-        opening_(opening),
+        store_(store),
         hold_(*clock_, now_),
         snapshot_(&db) {}
 
@@ -50,7 +50,7 @@ class EmbeddedReading final : public Reading {
   const std::string path_;
   const std::shared_ptr<StoreClock> clock_;
   const Time now_;
-  const std::uint64_t opening_;
+  const StoreRow store_;
   // A compaction filter ignores snapshots: what expires from now on must stay where it is.
   struct Hold {
     Hold(StoreClock& held, Time at) : clock(held), time(at) { clock.hold(time); }

@@ -95,6 +95,9 @@ Result<void> EmbeddedEngine::import_rows(std::span<const Row> rows) {
   for (const Row& any : rows) {
     if (const auto* store = std::get_if<StoreRow>(&any)) {
       import_opening_ = std::max(import_opening_, store->opening);
+      if (store->history_gap != 0) {
+        put(Table::all, Bytes(model::history_gap_row), model::encode_u64(store->history_gap));
+      }
     } else if (const auto* key = std::get_if<KeyRow>(&any)) {
       put(Table::keys, model::encode_key(key->key), model::encode_record(key->record));
       saw(key->record.token.value, key->record.updated_at);

@@ -187,7 +187,9 @@ Result<void> Inventory::start_writing() {
     if (const auto known = seen_.find(name); known != seen_.end()) kept.insert(*known);
   }
   if (error) return std::unexpected(system_error(error.value(), "listing", directory_));
-  const bool anew = !whole_ || logs != logs_ || kept.size() != seen_.size();
+  const bool anew = !whole_ || logs != logs_;
+  // Only noted: a table that is missing makes RocksDB refuse, and then nothing may have changed.
+  stale_ = kept.size() != seen_.size();
   logs_ = std::move(logs);
   seen_ = std::move(kept);
   return anew ? write_anew() : open_file(path_of(file_name), O_APPEND);
@@ -233,8 +235,17 @@ Result<void> Inventory::note_log(const std::string& name) {
   if (file_ < 0) return {};
   // The log must not be listed and then turn out never to have come into being.
   if (auto synced = sync_directory(directory_); !synced) return synced;
-  if (auto noted = append("+" + name + "\n", true); !noted) return noted;
   logs_.insert(name);
+  // RocksDB has taken the store as it is: what is told of tables that are gone must not be held
+  // against later ones of the same number.
+  if (stale_) {
+    stale_ = false;
+    return write_anew();
+  }
+  if (auto noted = append("+" + name + "\n", true); !noted) {
+    logs_.erase(name);
+    return noted;
+  }
   return {};
 }
 

@@ -73,6 +73,8 @@ class Inventory {
   mutable Mutex mutex_;
   int file_ ONCE_GUARDED_BY(mutex_) = -1;       // for appending
   bool whole_ ONCE_GUARDED_BY(mutex_) = false;  // can be appended to as it is
+  // The file tells of tables that are gone.
+  bool stale_ ONCE_GUARDED_BY(mutex_) = false;
   std::set<std::string> logs_ ONCE_GUARDED_BY(mutex_);
   std::map<std::string, Seen> seen_ ONCE_GUARDED_BY(mutex_);
 };

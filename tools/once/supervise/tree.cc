@@ -3,7 +3,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -51,10 +54,25 @@ Children all_children() {
   return children;
 }
 
+// How long to wait for the end of one process before looking at the others again. Reached only by
+// what cannot be killed at once: another user's process, or one that hangs in the kernel.
+constexpr int patience_ms = 100;
+constexpr int pause_ms = 5;
+
+// Waits until `process` has ended, but not for ever.
+void wait_for_end(pid_t process) {
+  const Descriptor watched(static_cast<int>(::syscall(SYS_pidfd_open, process, 0)));
+  pollfd event = {.fd = watched.get(), .events = POLLIN, .revents = 0};
+  retry([&] { return ::poll(&event, 1, patience_ms); });
+}
+
 // Reaps a child that is dying; waits for it, since a process is gone only when it says so itself.
-void reap(pid_t child, const std::function<void(pid_t, int)>& reaped) {
+bool reap(pid_t child, const std::function<void(pid_t, int)>& reaped) {
+  wait_for_end(child);
   int status = 0;
-  if (retry([&] { return ::waitpid(child, &status, 0); }) == child) reaped(child, status);
+  if (retry([&] { return ::waitpid(child, &status, WNOHANG); }) != child) return false;
+  reaped(child, status);
+  return true;
 }
 
 }  // namespace
@@ -79,9 +97,13 @@ void kill_tree(pid_t spared, const std::function<void(pid_t, int)>& reaped) {
     std::erase(found, spared);
     seen_nothing = found.empty() ? seen_nothing + 1 : 0;
     for (const pid_t pid : found) ::kill(pid, SIGKILL);
+    bool reaped_one = false;
     for (const pid_t pid : found) {
-      if (parent_of(pid) == ::getpid()) reap(pid, reaped);
+      if (parent_of(pid) == ::getpid()) reaped_one |= reap(pid, reaped);
     }
+    // Nothing has ended: some of it cannot be killed, or has not become our child yet. There is no
+    // one thing to wait for, and without a pause we would read /proc as fast as we can.
+    if (!found.empty() && !reaped_one) (void)::poll(nullptr, 0, pause_ms);
   }
 }
 
