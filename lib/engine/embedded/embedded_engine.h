@@ -122,10 +122,10 @@ class EmbeddedEngine final : public Engine {
   std::optional<Numbering> numbering_;
   std::unique_ptr<CommitQueue> queue_;
   std::array<Mutex, stripe_count> stripes_;
-  std::uint64_t opening_ = 0;         // as read; the numbering's when writing
+  std::uint64_t opening_ = 0;                   // as read; the numbering's when writing
   std::atomic<std::uint64_t> history_gap_ = 0;  // the last opening without history; 0: none
-  std::uint64_t import_opening_ = 0;  // greatest opening number among imported rows
-  Time import_time_{};                // latest time among imported rows
+  std::uint64_t import_opening_ = 0;            // greatest opening number among imported rows
+  Time import_time_{};                          // latest time among imported rows
 };
 
 }  // namespace once::engine
