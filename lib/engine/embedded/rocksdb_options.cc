@@ -40,7 +40,10 @@ std::string family_name(Table table) {
 rocksdb::DBOptions database_options(const Options& options, rocksdb::Env* env, std::size_t logs) {
   rocksdb::DBOptions db;
   db.env = env;
-  db.info_log = std::make_shared<NullLogger>();
+  // One for all, never destroyed: RocksDB's threads may still look at its level while a store
+  // closes.
+  static auto* const no_log = new std::shared_ptr<rocksdb::Logger>(std::make_shared<NullLogger>());
+  db.info_log = *no_log;
   db.create_if_missing = true;
   db.create_missing_column_families = true;
   // A damaged byte in the middle of a log must stop the opening: the default mode would drop
