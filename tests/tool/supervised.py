@@ -68,6 +68,11 @@ class SupervisedTest(ToolTest):
         return [TOOL, "run", self.store, "--key", key or self.key, *options, "--", "sh", "-c", script]
 
     def start(self, arguments, **options):
+        if not options.get("start_new_session"):
+            # A group of its own, with us as a parent outside of it: where the tests run without a
+            # terminal our own group is held by the command alone, and when that dies while a member
+            # is stopped, the kernel hangs up the whole group (setpgid(2), orphaned groups).
+            options.setdefault("process_group", 0)
         process = subprocess.Popen(
             [os.fsencode(a) for a in arguments], stdin=subprocess.DEVNULL,
             stdout=options.pop("stdout", subprocess.PIPE), stderr=subprocess.PIPE, **options)
