@@ -56,6 +56,7 @@ Error Store::failure_of(const Answer& answer) {
 Result<Store::Answer> Store::execute_outcome(const Key& asked, const Work& work,
                                              const ExecuteOptions& options) {
   // A copy: the work may change what the caller's key was made of.
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
   const Key key = asked;
   auto reserved = reserve(key, {.lease = options.lease,
                                 .retention = options.retention,

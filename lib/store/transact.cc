@@ -200,6 +200,7 @@ Error busy_here(const Key& key) {
 Result<Store::Answer> Store::transact_outcome(const Key& asked, const TransactWork& work,
                                               const TransactOptions& options) {
   // A copy: the work may change what the caller's key was made of.
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
   const Key key = asked;
   if (auto valid = key.validate(); !valid) return pass(valid);
   for (const Duration retention : {options.retention, options.failure_retention}) {
