@@ -19,7 +19,7 @@ const Record* live(const Moment& moment) {
 }
 
 template <class T>
-Decision<T> refuse(std::unexpected<Error> error) {
+Decision<T> refuse(std::unexpected<Error>&& error) {
   return {.answer = std::move(error)};
 }
 
@@ -293,7 +293,8 @@ Decision<std::monostate> resolve(const Moment& moment, Verdict verdict, const Ou
     decision.change = put(moment, std::move(decided), What::resolved, "rerun");
     return decision;
   }
-  decided = finished(std::move(decided), outcome, decided.retention, moment.now);
+  const Duration retention = decided.retention;
+  decided = finished(std::move(decided), outcome, retention, moment.now);
   decision.change = put(moment, std::move(decided), What::resolved,
                         verdict == Verdict::success ? "success" : "failure");
   decision.change.outcome = outcome;

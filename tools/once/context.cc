@@ -50,7 +50,7 @@ void say(std::string_view message) {
 }
 
 CLI::App* add_command(CLI::App& app, Context& context, std::string name, std::string description,
-                      std::string example) {
+                      const std::string& example) {
   CLI::App* command = app.add_subcommand(std::move(name), std::move(description));
   command->add_flag("--json", context.json, "Print JSON");
   command->footer("Example:\n  " + example);

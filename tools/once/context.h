@@ -49,7 +49,7 @@ struct Context {
 
 // A subcommand with --json and, at the end of its --help, `example`.
 CLI::App* add_command(CLI::App& app, Context& context, std::string name, std::string description,
-                      std::string example);
+                      const std::string& example);
 
 // The STORE that every subcommand but `key` begins with.
 void add_store_argument(CLI::App& command, std::string& store);

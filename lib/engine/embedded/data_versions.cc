@@ -15,11 +15,13 @@ bool DataVersions::conflicts(const DataChanges& changes) const {
   }
   if (changes.ranges.empty()) return false;
   if (unlisted_ > changes.version) return true;
+  const auto read_in_a_range = [&](const Bytes& key) {
+    return std::ranges::any_of(changes.ranges, [&](const auto& range) {
+      return key >= range.first && (range.second.empty() || key < range.second);
+    });
+  };
   return std::ranges::any_of(recent_, [&](const auto& write) {
-    const auto& [version, key] = write;
-    return version > changes.version && std::ranges::any_of(changes.ranges, [&](const auto& range) {
-             return key >= range.first && (range.second.empty() || key < range.second);
-           });
+    return write.first > changes.version && read_in_a_range(write.second);
   });
 }
 
