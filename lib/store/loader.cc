@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "engine/embedded/embedded_engine.h"
+#include "engine/embedded/store_directory.h"
 #include "once/store.h"
 #include "store/limit_checks.h"
 

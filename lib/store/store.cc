@@ -70,15 +70,9 @@ Result<Store> Store::open(std::string_view where, const Options& options) {
         "DamagedLog::keep_prefix goes together with Options::read_only only: what it leaves "
         "out must not be overwritten");
   }
-  const bool in_memory = where == "memory:";
-  if (in_memory && options.read_only) {
-    return once::fail(ErrorCode::store_missing,
-                      "a store in memory is new whenever it is opened, so that "
-                      "there is nothing to read in it");
-  }
   (void)fork_generation();  // counts from before the first thread of the store
-  auto engine = in_memory ? EmbeddedEngine::open_memory(options)
-                          : EmbeddedEngine::open(std::string(where), {.options = options});
+  auto engine = where == "memory:" ? EmbeddedEngine::open_memory(options)
+                                   : EmbeddedEngine::open(std::string(where), {.options = options});
   if (!engine) return pass(engine);
   return Store(std::make_unique<Impl>(std::move(*engine), options));
 }

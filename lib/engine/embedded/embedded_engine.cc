@@ -27,7 +27,8 @@ constexpr Duration mark_interval = std::chrono::seconds(1);
 Result<void> EmbeddedEngine::check_writable() const {
   if (queue_) return {};
   return fail(ErrorCode::unsupported,
-              "{} was opened to read; open it without Options::read_only to change it", path_);
+              "{} was opened to read; open it without Options::read_only to change it",
+              place_->name());
 }
 
 Result<std::optional<Bytes>> EmbeddedEngine::get(Table table, ByteView key) const {
@@ -35,7 +36,7 @@ Result<std::optional<Bytes>> EmbeddedEngine::get(Table table, ByteView key) cons
   const auto status = db_->Get(rocksdb::ReadOptions(), family(table), rocksdb::Slice(key), &value);
   if (status.ok()) return value;
   if (status.IsNotFound()) return std::nullopt;
-  return std::unexpected(to_error(status, place_of(table, path_)));
+  return std::unexpected(to_error(status, place_of(table, place_->name())));
 }
 
 Result<std::optional<Record>> EmbeddedEngine::read_record(ByteView row_key) const {
@@ -56,7 +57,7 @@ Result<std::vector<Bytes>> EmbeddedEngine::checkpoint_keys(ByteView row_key) con
     keys.push_back(at->key().ToString());
   }
   if (!at->status().ok()) {
-    return std::unexpected(to_error(at->status(), place_of(Table::checkpoints, path_)));
+    return std::unexpected(to_error(at->status(), place_of(Table::checkpoints, place_->name())));
   }
   return keys;
 }
@@ -196,7 +197,7 @@ Result<std::optional<Found>> EmbeddedEngine::find(const Key& key) {
 
 Result<std::unique_ptr<Reading>> EmbeddedEngine::read() {
   return std::make_unique<EmbeddedReading>(
-      *db_, families_, path_, clock_,
+      *db_, families_, place_->name(), clock_,
       StoreRow{.format = store_format,
                .opening = numbering_ ? numbering_->opening() : opening_,
                .history_gap = history_gap_});

@@ -1,4 +1,4 @@
-// The embedded engine: rows in RocksDB column families, in a directory or in memory.
+// The embedded engine: rows in RocksDB column families, wherever their files are (place.h).
 //
 //   auto engine = engine::EmbeddedEngine::open("payments.once", {.options = options}).value();
 //
@@ -10,7 +10,6 @@
 #pragma once
 
 #include <rocksdb/db.h>
-#include <rocksdb/env.h>
 
 #include <array>
 #include <atomic>
@@ -21,28 +20,21 @@
 
 #include "base/mutex.h"
 #include "engine/embedded/commit_queue.h"
-#include "engine/embedded/inventory.h"
 #include "engine/embedded/numbering.h"
+#include "engine/embedded/place.h"
 #include "engine/embedded/rocksdb_options.h"
 #include "engine/embedded/store_clock.h"
-#include "engine/embedded/store_directory.h"
 #include "engine/engine.h"
 
 namespace once::engine {
 
-struct EmbeddedConfig {
-  Options options{};
-  // Where files live; null: the machine's file system.
-  std::shared_ptr<rocksdb::FileSystem> file_system{};
-  // Throws away what is at the path, if it is a store or the rest of one.
-  bool discard = false;
-};
-
 class EmbeddedEngine final : public Engine {
  public:
   // Errors: see Store::open().
+  static Result<std::unique_ptr<EmbeddedEngine>> open(std::unique_ptr<Place> place,
+                                                      const Options& options);
   static Result<std::unique_ptr<EmbeddedEngine>> open(const std::string& path,
-                                                      const EmbeddedConfig& config);
+                                                      const PlaceConfig& config);
   // A store of its own in memory.
   static Result<std::unique_ptr<EmbeddedEngine>> open_memory(const Options& options);
   ~EmbeddedEngine() override;
@@ -70,7 +62,7 @@ class EmbeddedEngine final : public Engine {
   static constexpr std::size_t stripe_count = 256;
   class StripeGuard;  // see stripe_guard.h
 
-  EmbeddedEngine(std::string path, const EmbeddedConfig& config);
+  EmbeddedEngine(std::unique_ptr<Place> place, const Options& options);
 
   // Opening, in embedded_open.cc.
   Result<void> open_for_writing();
@@ -78,11 +70,10 @@ class EmbeddedEngine final : public Engine {
   Result<void> try_open_for_reading();
   // RocksDB aborts when a database goes before its handles.
   void drop_families();
-  Result<void> open_database(bool read_only, std::size_t logs, bool create);
-  [[nodiscard]] Result<void> check_files();
+  Result<void> open_database(bool read_only);
   Result<void> read_meta();
-  Result<void> start_writing(bool fresh);
-  [[nodiscard]] std::string snapshot_of_files() const;
+  Result<void> start_writing();
+  [[nodiscard]] Error refused(const rocksdb::Status& status) const;
 
   [[nodiscard]] rocksdb::ColumnFamilyHandle* family(Table table) const {
     return families_[static_cast<std::size_t>(table)];
@@ -108,13 +99,9 @@ class EmbeddedEngine final : public Engine {
   // Sweeping, in embedded_sweep.cc.
   Result<std::uint64_t> remove_orphan_checkpoints();
 
-  const std::string path_;  // empty: in memory
+  const std::unique_ptr<Place> place_;
   const Options options_;
-  const bool discard_;
-  std::shared_ptr<const Clock> machine_clock_;
-  std::shared_ptr<Inventory> inventory_;  // null in memory
-  std::unique_ptr<rocksdb::Env> env_;
-  std::optional<StoreDirectory> directory_;  // when open for writing on disk
+  const std::shared_ptr<const Clock> machine_clock_;
   const ExpiryFilters filters_ = make_expiry_filters();
   std::unique_ptr<rocksdb::DB> db_;
   ColumnFamilies families_{};

@@ -26,9 +26,8 @@ ByteView view_of(const rocksdb::Slice& slice) {
 
 }  // namespace
 
-std::string place_of(Table table, const std::string& path) {
-  return fmt::format("reading table {} of {}", to_string(table),
-                     path.empty() ? "the store in memory" : path);
+std::string place_of(Table table, const std::string& store) {
+  return fmt::format("reading table {} of {}", to_string(table), store);
 }
 
 Result<Row> decode_row(Table table, ByteView key, ByteView value) {
@@ -85,7 +84,7 @@ Result<std::optional<Bytes>> EmbeddedReading::get(Table table, ByteView key) {
   const auto status = db_.Get(options, family(table), rocksdb::Slice(key), &value);
   if (status.ok()) return value;
   if (status.IsNotFound()) return std::nullopt;
-  return std::unexpected(to_error(status, place_of(table, path_)));
+  return std::unexpected(to_error(status, place_of(table, name_)));
 }
 
 Result<std::optional<Found>> EmbeddedReading::find(const Key& key) {
@@ -140,13 +139,13 @@ Result<void> EmbeddedReading::visit_table(Table table, const RowRange& range,
     if (table != Table::data && model::may_remove(view_of(at->value()), now_)) continue;
     auto row = decode_row(table, view_of(at->key()), view_of(at->value()));
     if (!row) {
-      row.error().message = fmt::format("{}, row {}: {}", place_of(table, path_),
+      row.error().message = fmt::format("{}, row {}: {}", place_of(table, name_),
                                         escape(view_of(at->key())), row.error().message);
     }
     go_on = visit(row);
   }
   if (!at->status().ok()) {
-    go_on = visit(std::unexpected(to_error(at->status(), place_of(table, path_))));
+    go_on = visit(std::unexpected(to_error(at->status(), place_of(table, name_))));
   }
   return {};
 }

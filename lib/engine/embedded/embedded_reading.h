@@ -16,16 +16,16 @@ namespace once::engine {
 [[nodiscard]] Result<Row> decode_row(Table table, ByteView key, ByteView value);
 
 // For messages: "reading table keys of payments.once".
-[[nodiscard]] std::string place_of(Table table, const std::string& path);
+[[nodiscard]] std::string place_of(Table table, const std::string& store);
 
 class EmbeddedReading final : public Reading {
  public:
-  // `path` is empty for a store in memory; `store` is the store's own row.
-  EmbeddedReading(rocksdb::DB& db, const ColumnFamilies& families, std::string path,
+  // `name` is the store's, for messages; `store` is the store's own row.
+  EmbeddedReading(rocksdb::DB& db, const ColumnFamilies& families, std::string name,
                   std::shared_ptr<StoreClock> clock, const StoreRow& store)
       : db_(db),
         families_(families),
-        path_(std::move(path)),
+        name_(std::move(name)),
         clock_(std::move(clock)),
         now_(clock_->now()),
         store_(store),
@@ -47,7 +47,7 @@ class EmbeddedReading final : public Reading {
 
   rocksdb::DB& db_;
   const ColumnFamilies families_;
-  const std::string path_;
+  const std::string name_;
   const std::shared_ptr<StoreClock> clock_;
   const Time now_;
   const StoreRow store_;

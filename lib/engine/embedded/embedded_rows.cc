@@ -61,7 +61,7 @@ Result<Stats> EmbeddedEngine::stats() {
   count(Table::data, [&](const Row&, bool) { ++stats.data; });
   if (!failed) return pass(failed);
   stats.opening = numbering_ ? numbering_->opening() : opening_;
-  stats.bytes_on_disk = path_.empty() ? 0 : bytes_in(path_);
+  stats.bytes_on_disk = place_->bytes();
   return stats;
 }
 
@@ -77,7 +77,8 @@ Result<void> EmbeddedEngine::count_rows(
     if (!row) return pass(row);
     count(*row, table != Table::data && model::may_remove(view_of(at->value()), now));
   }
-  if (!at->status().ok()) return std::unexpected(to_error(at->status(), place_of(table, path_)));
+  if (!at->status().ok())
+    return std::unexpected(to_error(at->status(), place_of(table, place_->name())));
   return {};
 }
 
@@ -126,7 +127,8 @@ Result<void> EmbeddedEngine::import_rows(std::span<const Row> rows) {
   rocksdb::WriteOptions write;
   write.disableWAL = true;
   if (status.ok()) status = db_->Write(write, &batch);
-  if (!status.ok()) return std::unexpected(to_error(status, "importing rows into " + path_));
+  if (!status.ok())
+    return std::unexpected(to_error(status, "importing rows into " + place_->name()));
   return {};
 }
 
@@ -147,7 +149,7 @@ Result<void> EmbeddedEngine::finish_import() {
   rocksdb::FlushOptions flush;
   const std::vector<rocksdb::ColumnFamilyHandle*> all(families_.begin(), families_.end());
   const auto status = db_->Flush(flush, all);
-  if (!status.ok()) return std::unexpected(to_error(status, "syncing " + path_));
+  if (!status.ok()) return std::unexpected(to_error(status, "syncing " + place_->name()));
   return {};
 }
 

@@ -20,7 +20,7 @@ constexpr std::array swept = {Table::keys, Table::results, Table::checkpoints, T
 Result<SweepReport> EmbeddedEngine::sweep(const Progress& progress) {
   if (auto writable = check_writable(); !writable) return pass(writable);
   SweepReport report;
-  report.bytes_before = path_.empty() ? 0 : bytes_in(path_);
+  report.bytes_before = place_->bytes();
   // What goes now must be expired for ever: the mark first.
   std::vector<RowWrite> rows;
   auto marked = commit(rows, Durability::synced, nullptr, true);
@@ -31,7 +31,7 @@ Result<SweepReport> EmbeddedEngine::sweep(const Progress& progress) {
   // All families first: a log goes only when none of them needs it.
   const std::vector<rocksdb::ColumnFamilyHandle*> all(families_.begin(), families_.end());
   auto status = db_->Flush(rocksdb::FlushOptions(), all);
-  if (!status.ok()) return std::unexpected(to_error(status, "sweeping " + path_));
+  if (!status.ok()) return std::unexpected(to_error(status, "sweeping " + place_->name()));
   std::array<std::uint64_t, 7> removed{};
   for (std::size_t i = 0; i < swept.size(); ++i) {
     if (progress) progress(i, swept.size(), to_string(swept[i]));
@@ -41,7 +41,7 @@ Result<SweepReport> EmbeddedEngine::sweep(const Progress& progress) {
     compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
     compact.exclusive_manual_compaction = false;
     status = db_->CompactRange(compact, family(swept[i]), nullptr, nullptr);
-    if (!status.ok()) return std::unexpected(to_error(status, "sweeping " + path_));
+    if (!status.ok()) return std::unexpected(to_error(status, "sweeping " + place_->name()));
     removed[table] = filters_[table]->removed() - before;
   }
   if (progress) progress(swept.size(), swept.size(), "done");
@@ -50,7 +50,7 @@ Result<SweepReport> EmbeddedEngine::sweep(const Progress& progress) {
   report.checkpoints = *orphans;
   report.events = removed[static_cast<std::size_t>(Table::outbox)];
   report.history = removed[static_cast<std::size_t>(Table::history)];
-  report.bytes_after = path_.empty() ? 0 : bytes_in(path_);
+  report.bytes_after = place_->bytes();
   return report;
 }
 
@@ -84,15 +84,15 @@ Result<std::uint64_t> EmbeddedEngine::remove_orphan_checkpoints() {
     ++removed;
   }
   if (!at->status().ok()) {
-    return std::unexpected(to_error(at->status(), place_of(Table::checkpoints, path_)));
+    return std::unexpected(to_error(at->status(), place_of(Table::checkpoints, place_->name())));
   }
   return removed;
 }
 
 Result<std::uint64_t> EmbeddedEngine::verify_bytes() {
   const auto status = db_->VerifyChecksum();
-  if (!status.ok()) return std::unexpected(to_error(status, "reading all of " + path_));
-  return path_.empty() ? 0 : bytes_in(path_);
+  if (!status.ok()) return std::unexpected(to_error(status, "reading all of " + place_->name()));
+  return place_->bytes();
 }
 
 }  // namespace once::engine

@@ -1,0 +1,125 @@
+// A store in a directory: RocksDB on the ordinary file system, with an inventory of its logs and
+// tables (inventory.h), in a directory that one process has locked (store_directory.h).
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "base/error.h"
+#include "engine/embedded/inventory.h"
+#include "engine/embedded/inventory_file_system.h"
+#include "engine/embedded/place.h"
+#include "engine/embedded/read_only_file_system.h"
+#include "engine/embedded/store_directory.h"
+#include "engine/embedded/threads_env.h"
+
+namespace once::engine {
+namespace {
+
+std::shared_ptr<rocksdb::FileSystem> base_of(const PlaceConfig& config) {
+  auto base = config.file_system ? config.file_system : rocksdb::FileSystem::Default();
+  if (!config.options.read_only) return base;
+  return std::make_shared<ReadOnlyFileSystem>(base);
+}
+
+// What tells whether RocksDB saw one state of the files: the logs, and how far the manifest was.
+std::string snapshot_of_files(const std::string& path) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(path, error), end; !error && at != end;
+       at.increment(error)) {
+    std::string name = at->path().filename().string();
+    // Tables come and go as they like: the manifest, which grows with every change that counts,
+    // says which of them belong to the store.
+    const bool manifest = name.starts_with("MANIFEST");
+    if (!manifest && !name.ends_with(".log")) continue;
+    if (manifest) {
+      std::error_code gone;
+      name += fmt::format(" {}", at->file_size(gone));
+    }
+    names.push_back(std::move(name));
+  }
+  std::ranges::sort(names);
+  std::string all;
+  for (const std::string& name : names) all += name + "\n";
+  return all;
+}
+
+class DirectoryPlace final : public Place {
+ public:
+  DirectoryPlace(std::string path, const PlaceConfig& config)
+      : path_(std::move(path)),
+        options_(config.options),
+        discard_(config.discard),
+        inventory_(std::make_shared<Inventory>(path_)),
+        env_(make_threads_env(
+            rocksdb::NewCompositeEnv(make_inventory_file_system(base_of(config), inventory_)))) {}
+
+  const std::string& name() const override { return path_; }
+  rocksdb::Env* env() override { return env_.get(); }
+  const std::string& database() const override { return path_; }
+
+  Result<void> open_for_writing() override {
+    const auto clock = options_.clock ? options_.clock : system_clock();
+    auto directory = StoreDirectory::open(path_, options_, *clock, discard_);
+    if (!directory) return pass(directory);
+    directory_.emplace(std::move(*directory));
+    if (auto checked = check_files(); !checked) return checked;
+    return inventory_->start_writing();
+  }
+  bool fresh() const override { return directory_ && directory_->fresh(); }
+  Result<void> mark_created() override { return directory_->mark_created(); }
+  std::size_t logs() const override { return count_logs(path_); }
+  Result<void> note_closed() override { return inventory_->note_closed(); }
+  void unlock() override { directory_.reset(); }
+
+  Result<void> begin_reading() override {
+    before_.reset();
+    // Again at every turn: whoever makes the store may be in the middle of it.
+    if (auto checked = StoreDirectory::check(path_); !checked) return checked;
+    before_ = snapshot_of_files(path_);
+    return check_files();
+  }
+  // A log may have gone before it was read and after the tables were listed.
+  bool unchanged_while_reading() override {
+    return !before_ || *before_ == snapshot_of_files(path_);
+  }
+
+  std::uint64_t bytes() override { return bytes_in(path_); }
+  std::string advice_on_damage() const override {
+    return fmt::format(
+        "Restore a backup; or save what stands before the damage into a fresh store: once dump {} "
+        "--damaged-log keep-prefix --format jsonl | once load FRESH. After a power cut the last "
+        "lines of a log can be torn although nothing that was acknowledged is missing; a damaged "
+        "MANIFEST can be mended on a copy by `ldb repair` (remove ONCE.files there afterwards)",
+        path_);
+  }
+
+ private:
+  Result<void> check_files() {
+    auto checked = inventory_->load();
+    // Who asks for what stands before the damage gets it, whatever is missing.
+    if (checked && options_.damaged_log == DamagedLog::refuse) checked = inventory_->check();
+    if (!checked && checked.error().code == ErrorCode::damaged) {
+      checked.error().message = fmt::format("{} is damaged: {}. Nothing was changed. {}", path_,
+                                            checked.error().message, advice_on_damage());
+    }
+    return checked;
+  }
+
+  const std::string path_;
+  const Options options_;
+  const bool discard_;
+  const std::shared_ptr<Inventory> inventory_;
+  const std::unique_ptr<rocksdb::Env> env_;
+  std::optional<StoreDirectory> directory_;  // when open for writing
+  std::optional<std::string> before_;        // when reading: the files at the start of this turn
+};
+
+}  // namespace
+
+std::unique_ptr<Place> make_directory_place(const std::string& path, const PlaceConfig& config) {
+  return std::make_unique<DirectoryPlace>(path, config);
+}
+
+}  // namespace once::engine

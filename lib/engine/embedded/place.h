@@ -1,0 +1,88 @@
+// Where RocksDB keeps the files of a store: a directory, or memory. What the engine has to know of
+// it is here, so that the engine is the same over all of them.
+//
+//   auto place = make_place("payments.once", {.options = options});
+//   auto engine = EmbeddedEngine::open(std::move(*place), options);
+//
+// A place is used either to write or to read.
+//
+// To write: open_for_writing(), then RocksDB; for a fresh() one mark_created() when the store is
+// whole; when RocksDB has closed, note_closed() if all went well; then unlock().
+// To read: begin_reading(), then RocksDB, then unchanged_while_reading(); if that is false RocksDB
+// is closed and all of it done again.
+#pragma once
+
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "once/error.h"
+#include "once/options.h"
+
+namespace once::engine {
+
+// Opened, read and closed by one thread; the rest may be called from many.
+class Place {
+ public:
+  Place() = default;
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  // Unlocks. RocksDB must have been closed.
+  virtual ~Place() = default;
+
+  // For messages: the path that the user gave, or that it is in memory.
+  [[nodiscard]] virtual const std::string& name() const = 0;
+  // What RocksDB runs on, and what it calls the store there. Valid after open_for_writing(), and
+  // after each begin_reading() until the next one.
+  [[nodiscard]] virtual rocksdb::Env* env() = 0;
+  [[nodiscard]] virtual const std::string& database() const = 0;
+
+  // Looks whether there is a store or may be one, locks it, and checks what RocksDB does not.
+  // Nothing is changed where an error is given. Errors: store_locked, not_a_store, newer_format,
+  // store_missing, damaged, permission, no_space, io.
+  virtual Result<void> open_for_writing() = 0;
+  // True until mark_created(): nothing in it counts yet, and whoever opens it throws it away.
+  [[nodiscard]] virtual bool fresh() const = 0;
+  // Makes it a store, durably.
+  virtual Result<void> mark_created() = 0;
+  // How many logs RocksDB will replay.
+  [[nodiscard]] virtual std::size_t logs() const = 0;
+  // All that RocksDB had to write is written: notes what the next opening can check.
+  virtual Result<void> note_closed() = 0;
+  // Lets others open it to write.
+  virtual void unlock() = 0;
+
+  // Looks at it without a lock. Errors: as open_for_writing(); what they tell is true only if
+  // unchanged_while_reading().
+  virtual Result<void> begin_reading() = 0;
+  // False if the writer has changed files since begin_reading() in a way that RocksDB, opening them
+  // one after the other, may have missed: what it saw then counts for nothing.
+  [[nodiscard]] virtual bool unchanged_while_reading() = 0;
+
+  // Bytes on disk; 0 in memory.
+  [[nodiscard]] virtual std::uint64_t bytes() = 0;
+  // What can be done about damage, for messages: whole sentences.
+  [[nodiscard]] virtual std::string advice_on_damage() const = 0;
+};
+
+struct PlaceConfig {
+  Options options{};
+  // Where the files of a directory live; null: the machine's file system.
+  std::shared_ptr<rocksdb::FileSystem> file_system{};
+  // Throws away what is there already, if it is a store or the rest of one.
+  bool discard = false;
+};
+
+// The place at `path`.
+[[nodiscard]] Result<std::unique_ptr<Place>> make_place(const std::string& path,
+                                                        const PlaceConfig& config);
+[[nodiscard]] std::unique_ptr<Place> make_directory_place(const std::string& path,
+                                                          const PlaceConfig& config);
+// A store of its own in memory.
+[[nodiscard]] std::unique_ptr<Place> make_memory_place();
+
+}  // namespace once::engine
