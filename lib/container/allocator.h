@@ -1,0 +1,73 @@
+// The allocator: which blocks of the host file nobody uses.
+//
+// It is kept in memory only, and made anew from the table of files at every opening: what no file
+// and no journal slot claims is free.
+//
+// Invariants:
+//   1. A block is claimed once or free, and free ones plus claimed ones are all there are.
+//   2. Given out are the lowest blocks that will do, so that the end of the file becomes free and
+//      can be cut off.
+// A free run that holds written blocks is known by `written`: writing there again changes no
+// metadata of the host file system, which is what makes a synced append cheap.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+
+#include "container/layout.h"
+#include "once/error.h"
+
+namespace once::container {
+
+// Used under the container's mutex.
+class Allocator {
+ public:
+  // All of [first_block_offset, end) is free and not yet written to.
+  void reset(std::uint64_t end);
+  [[nodiscard]] std::uint64_t end() const { return end_; }
+  [[nodiscard]] std::uint64_t free_bytes() const { return free_bytes_; }
+
+  // Takes a run that is in use. Errors: damaged, if it is not within the file, not whole blocks, or
+  // claimed already.
+  Result<void> claim(const Extent& extent);
+  // Gives back what was claimed or taken.
+  void release(const Extent& extent, bool written);
+  // The lowest free run of `bytes`; nullopt if no run is as long.
+  std::optional<Extent> take(std::uint64_t bytes);
+  // The longest free run, up to `bytes`; nullopt if nothing is free.
+  std::optional<Extent> take_longest(std::uint64_t bytes);
+  // The lowest free run of `bytes` that ends before `limit`.
+  std::optional<Extent> take_below(std::uint64_t bytes, std::uint64_t limit);
+  // The parts of a run just taken that were never written to.
+  [[nodiscard]] const Extents& unwritten() const { return unwritten_; }
+
+  // The file has become longer.
+  void grow(std::uint64_t end);
+  // How far the file can be cut: everything from there on is free.
+  [[nodiscard]] std::uint64_t used_end() const;
+  // The file was cut to `end`, which is not below used_end().
+  void cut(std::uint64_t end);
+  // Free runs of at least `bytes`.
+  [[nodiscard]] Extents runs(std::uint64_t bytes) const;
+  // These blocks were punched out: they are free, and not written to any more.
+  void mark_unwritten(const Extent& extent);
+
+ private:
+  struct Run {
+    std::uint64_t length = 0;
+    bool written = false;
+  };
+  using Runs = std::map<std::uint64_t, Run>;
+  // Free runs that touch each other count as one for taking, although they differ in `written`.
+  [[nodiscard]] std::uint64_t stretch_at(Runs::const_iterator at) const;
+  Extent take_at(std::uint64_t offset, std::uint64_t length);
+  void insert(std::uint64_t offset, std::uint64_t length, bool written);
+
+  Runs free_;
+  std::uint64_t free_bytes_ = 0;
+  std::uint64_t end_ = first_block_offset;
+  Extents unwritten_{};
+};
+
+}  // namespace once::container

@@ -1,0 +1,277 @@
+// A container: one host file that holds files, made for what RocksDB does with them.
+//
+//   auto container = Container::open(device, pins, {}).value();
+//   auto file = container->create("/once/000004.log").value();
+//   container->append(*file, "bytes");
+//   container->sync(*file);
+//
+// Two kinds of files: logs (names in .log, and MANIFEST-*) are made of envelopes, so that a synced
+// append is one write and one sync (envelope.h). All others have their size and checksums in the
+// journal, after their bytes are on disk (journal.h, file_table.h). docs/formats.md has every byte.
+//
+// Invariants:
+//   1. What was synced is there after any crash; a name is durable after sync_names(); a log is
+//      found as a prefix of whole appends, not shorter than what was synced, and a log never holds
+//      anything while the one before it lacks something.
+//   2. Blocks are used again only when their freeing is durable, nobody has the file open, and no
+//      reader in another process can know of it.
+//   3. After a failed write or sync nothing is written any more (`poisoned`) until it is opened
+//      again. A full disk is met at allocation, before anything is written, and poisons nothing.
+//   4. Opening to read writes nothing.
+// Fault model: see device.h. Any byte may be rotten: that is an error that names the place, or the
+// copy that is not is used.
+//
+// Lock order: File::mutex, then mutex_, then sync_mutex_.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/mutex.h"
+#include "container/allocator.h"
+#include "container/device.h"
+#include "container/file.h"
+#include "container/file_table.h"
+#include "container/journal.h"
+#include "container/pins.h"
+#include "container/superblock.h"
+
+namespace once::container {
+
+struct ContainerOptions {
+  bool read_only = false;
+  // Makes a container where the device has no byte, or where a creation was cut off.
+  bool create_if_missing = true;
+  // A damaged log ends before the damage instead of keeping the container from opening. Only with
+  // read_only.
+  bool keep_prefix = false;
+  // Bytes of each copy of a journal slot, at first; whole blocks.
+  std::uint64_t slot_bytes = 32 << 10;
+  // The id of a new container; zeros: random.
+  std::array<std::uint8_t, 16> store_id{};
+  // Milliseconds since 1970, for the times of files; null: the machine's.
+  std::function<std::int64_t()> time_ms{};
+};
+
+// What fsck found. `problems` is empty for a sound container.
+struct FsckReport {
+  std::vector<std::string> problems{};
+  std::uint64_t files = 0;
+  std::uint64_t bytes_checked = 0;  // of files and logs
+  std::uint64_t blocks = 0;         // all there are, headers apart
+  std::uint64_t blocks_used = 0;    // by files and the journal
+  std::uint64_t blocks_free = 0;    // free, or about to be
+};
+
+struct SpaceReport {
+  std::uint64_t bytes = 0;          // the host file is this long
+  std::uint64_t used = 0;           // by files and journal
+  std::uint64_t free = 0;           // can be used at once
+  std::uint64_t held_back = 0;      // freed, and waiting for a sync, a handle or a reader
+  std::uint64_t journal_bytes = 0;  // of all slots and copies
+};
+
+// Called now and then with how far something is: done and all of it, in bytes.
+using SpaceProgress = std::function<void(std::uint64_t done, std::uint64_t all)>;
+
+// Thread-safe, apart from open() and destruction.
+class Container {
+ public:
+  // Opens what is on the device. Errors: not_a_store, store_missing, newer_format, damaged (naming
+  // the place), no_space, io.
+  static Result<std::unique_ptr<Container>> open(std::shared_ptr<Device> device,
+                                                 std::shared_ptr<Pins> pins,
+                                                 const ContainerOptions& options);
+  Container(const Container&) = delete;
+  Container& operator=(const Container&) = delete;
+  ~Container();
+
+  // True until mark_created(): a creation that is cut off before is made anew.
+  [[nodiscard]] bool fresh() const { return fresh_; }
+  Result<void> mark_created();
+  // Makes everything durable, and what is not known of the logs' ends is. Nothing is to be called
+  // afterwards.
+  Result<void> close();
+
+  // ---- Names. A null file: there is none of that name. ----
+
+  // Makes a file, in place of one of that name. Errors: not_found (no such directory), no_space...
+  Result<std::shared_ptr<File>> create(const std::string& path);
+  // Checks what is known of its bytes, once. Errors: damaged.
+  Result<std::shared_ptr<File>> open_file(const std::string& path);
+  enum class What { none, file, directory };
+  [[nodiscard]] What what_is(const std::string& path);
+  // nullopt: there is no such directory.
+  [[nodiscard]] std::optional<std::vector<std::string>> children(const std::string& path);
+  Result<void> remove(const std::string& path);
+  Result<void> make_directory(const std::string& path);
+  Result<void> remove_directory(const std::string& path);
+  Result<void> rename(const std::string& from, const std::string& to);
+  Result<void> link(const std::string& existing, const std::string& added);
+  [[nodiscard]] std::uint32_t links(const std::string& path);
+  [[nodiscard]] std::int64_t modified_ms(const std::string& path);
+  // Makes all changes of names durable.
+  Result<void> sync_names();
+
+  // ---- Bytes of files ----
+
+  Result<void> append(File& file, std::string_view bytes);
+  // Over bytes that are there; not of a log. Not atomic.
+  Result<void> overwrite(File& file, std::uint64_t offset, std::string_view bytes);
+  // Makes what was appended durable.
+  Result<void> sync(File& file);
+  // Gives back what was allocated ahead. Nothing is to be appended afterwards.
+  Result<void> finish(File& file);
+  // Cuts; not a log.
+  Result<void> truncate(File& file, std::uint64_t size);
+  [[nodiscard]] std::uint64_t size(File& file);
+  // Fewer bytes than asked for at the end of the file. Errors: damaged, io.
+  Result<std::size_t> read(File& file, std::uint64_t offset, std::size_t length, char* buffer);
+
+  // ---- Space ----
+
+  // Whether `bytes` more can be written into logs, and what that entails later. Makes room now,
+  // so that a full disk is met before anything is written. Errors: no_space, poisoned, io.
+  Result<void> admit(std::uint64_t bytes);
+  // While one of these exists, what is kept in reserve may be used: for removing and compacting.
+  class CleaningUp {
+   public:
+    explicit CleaningUp(Container& container) : container_(container) { ++container_.cleaning_; }
+    CleaningUp(const CleaningUp&) = delete;
+    CleaningUp& operator=(const CleaningUp&) = delete;
+    ~CleaningUp() { --container_.cleaning_; }
+
+   private:
+    Container& container_;
+  };
+  [[nodiscard]] SpaceReport space();
+  // What could still be written, as far as the disk knows.
+  [[nodiscard]] Result<std::uint64_t> space_left();
+  // Cuts the free end of the file off, and punches out large free runs.
+  Result<void> give_back();
+  // Moves files towards the beginning, then gives back. Others go on meanwhile.
+  Result<void> compact(const SpaceProgress& progress);
+
+  // ---- Looking ----
+
+  // Reads everything there is against its checksum, and accounts for every block.
+  Result<FsckReport> fsck(const SpaceProgress& progress);
+  // For one that was opened to read: whether the names on the device are still those that were
+  // read.
+  Result<bool> unchanged();
+  [[nodiscard]] const std::string& name() const { return device_->name(); }
+  [[nodiscard]] const std::array<std::uint8_t, 16>& store_id() const { return store_id_; }
+  [[nodiscard]] bool poisoned() const { return poisoned_.load(); }
+
+ private:
+  // Blocks that nobody will use once a few things have happened.
+  struct Freed {
+    std::shared_ptr<File> file{};  // all of its extents; or, if null:
+    Extents extents{};
+    SharedExtents held{};        // not while somebody else holds this
+    std::uint64_t sequence = 0;  // of the journal, that freed it
+    std::uint64_t epoch = 0;     // of the pins
+  };
+
+  Container(std::shared_ptr<Device> device, std::shared_ptr<Pins> pins,
+            const ContainerOptions& options);
+
+  // Opening, in container_open.cc.
+  Result<void> format();
+  Result<void> load() ONCE_REQUIRES(mutex_);
+  Result<void> claim_all() ONCE_REQUIRES(mutex_);
+  Result<void> attach_files() ONCE_REQUIRES(mutex_);
+  Result<void> begin_writing() ONCE_REQUIRES(mutex_);
+
+  // Journal, in container_journal.cc.
+  // Writes the records as one frame, then applies them.
+  Result<void> commit(const Records& records, FileTable::Gone* gone) ONCE_REQUIRES(mutex_);
+  // Puts a snapshot into the other slot, larger if need be, and makes that one the active one.
+  Result<void> turn(std::uint64_t next_payload, bool move) ONCE_REQUIRES(mutex_);
+  Result<JournalSlot> new_slot(std::uint64_t length, bool move) ONCE_REQUIRES(mutex_);
+  Result<void> write_superblock(Superblock superblock) ONCE_REQUIRES(mutex_);
+  Result<void> write(std::uint64_t offset, std::string_view bytes);
+  Result<void> sync_device();
+  Result<void> check_writable() const;
+  Error poison(Error error);
+  Result<std::uint64_t> new_id() ONCE_REQUIRES(mutex_);
+  [[nodiscard]] std::int64_t time_ms() const;
+
+  // Names, in container_names.cc.
+  void drop(FileTable::Gone& gone) ONCE_REQUIRES(mutex_);
+  Result<void> finish_other_logs(const std::string& path, Records& records);
+
+  // Bytes, in container_files.cc.
+  Result<void> append_to_log(File& file, std::string_view bytes) ONCE_REQUIRES(file.mutex);
+  Result<void> append_plain(File& file, std::string_view bytes) ONCE_REQUIRES(file.mutex);
+  Result<void> make_room(File& file, std::uint64_t end) ONCE_REQUIRES(file.mutex);
+  Result<void> trim(File& file) ONCE_REQUIRES(file.mutex);
+  Result<Seal> seal_of(File& file) ONCE_REQUIRES(file.mutex);
+  Result<Seal> read_seal(const SharedExtents& extents, std::uint64_t size);
+  Result<void> check_seal(File& file) ONCE_REQUIRES(file.mutex);
+  Result<std::size_t> read_log(const SharedExtents& extents, const File& file, LogMark mark,
+                               std::uint64_t offset, std::size_t length, char* buffer);
+  Result<void> record_size(File& file, const Seal& seal) ONCE_REQUIRES(file.mutex);
+
+  // Space, in container_space.cc.
+  Result<Extents> allocate(std::uint64_t bytes, bool from_reserve) ONCE_REQUIRES(mutex_);
+  Result<void> grow(std::uint64_t bytes) ONCE_REQUIRES(mutex_);
+  void free_later(Freed freed) ONCE_REQUIRES(mutex_);
+  void note_space() ONCE_REQUIRES(mutex_);
+  Result<Extent> take_whole(std::uint64_t bytes) ONCE_REQUIRES(mutex_);
+  Result<void> zero_fill(const Extents& extents);
+  Result<void> reap() ONCE_REQUIRES(mutex_);
+  // The oldest epoch that a reader holds; epoch_ + 1 if none does.
+  Result<std::uint64_t> oldest_held() ONCE_REQUIRES(mutex_);
+  Result<void> begin_pins() ONCE_REQUIRES(mutex_);
+  [[nodiscard]] std::uint64_t reserve_bytes() const ONCE_REQUIRES(mutex_);
+  Result<bool> move_down(const std::shared_ptr<File>& file, std::uint64_t limit);
+
+  const std::shared_ptr<Device> device_;
+  const std::shared_ptr<Pins> pins_;
+  const ContainerOptions options_;
+  std::array<std::uint8_t, 16> store_id_{};
+  std::uint64_t seed_ = 0;
+  bool fresh_ = false;
+  bool closed_ = false;
+
+  Mutex mutex_;
+  FileTable table_ ONCE_GUARDED_BY(mutex_);
+  Journal journal_ ONCE_GUARDED_BY(mutex_);
+  Allocator allocator_ ONCE_GUARDED_BY(mutex_);
+  Superblock superblock_ ONCE_GUARDED_BY(mutex_);
+  int spare_ ONCE_GUARDED_BY(mutex_) = 0;  // the copy of the superblock to overwrite first
+  std::uint64_t first_id_ ONCE_GUARDED_BY(mutex_) = 0;
+  std::uint64_t ids_ ONCE_GUARDED_BY(mutex_) = 0;
+  std::deque<Freed> freed_ ONCE_GUARDED_BY(mutex_);
+  std::uint64_t epoch_ ONCE_GUARDED_BY(mutex_) = 0;  // published now
+  struct PinPlace {
+    std::uint64_t epoch = 0;
+    std::uint32_t slot = 0;
+  };
+  std::deque<PinPlace> pin_places_ ONCE_GUARDED_BY(mutex_);  // that somebody may hold; oldest first
+  Extents unwritten_ ONCE_GUARDED_BY(mutex_);                // of what allocate() gave out last
+  // Of logs that RocksDB has not let go of: what a flush will need.
+  std::atomic<std::uint64_t> log_bytes_{0};
+  std::atomic<std::uint64_t> free_estimate_{0};
+  std::atomic<std::uint64_t> reserve_estimate_{0};
+  std::atomic<int> cleaning_{0};
+
+  Mutex sync_mutex_;
+  std::uint64_t synced_ ONCE_GUARDED_BY(sync_mutex_) = 0;  // writes that are on disk
+  std::atomic<std::uint64_t> writes_{0};
+  std::atomic<std::uint64_t> sequence_{0};          // the journal's
+  std::atomic<std::uint64_t> durable_sequence_{0};  // on disk
+  std::atomic<bool> poisoned_{false};
+  mutable Mutex poison_mutex_;
+  std::string poison_ ONCE_GUARDED_BY(poison_mutex_);
+};
+
+}  // namespace once::container

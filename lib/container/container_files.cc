@@ -1,0 +1,304 @@
+// Bytes of the files in a container: appending, syncing, reading.
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "container/container.h"
+#include "container/extent_io.h"
+
+namespace once::container {
+namespace {
+
+// How much is allocated ahead. Logs get blocks that are written already, so that an append changes
+// nothing in the host file system; that costs a write of zeros for blocks never used before.
+constexpr std::uint64_t least_log_chunk = 64 << 10;
+constexpr std::uint64_t most_log_chunk = std::uint64_t{1} << 20;
+constexpr std::uint64_t most_chunk = std::uint64_t{8} << 20;
+// Files up to this size are checked whole before they are read, larger ones at their end.
+constexpr std::uint64_t small_file = 64 << 10;
+constexpr std::size_t copy_bytes = std::size_t{1} << 20;
+
+}  // namespace
+
+Result<void> Container::make_room(File& file, std::uint64_t end) {
+  const std::uint64_t capacity = length_of(*file.extents);
+  if (end <= capacity) return {};
+  std::uint64_t chunk = round_up(end - capacity, block_bytes);
+  if (file.log) {
+    chunk = std::max(chunk, std::clamp(capacity, least_log_chunk, most_log_chunk));
+  } else if (capacity > 0) {
+    chunk = std::max(chunk, std::min(capacity, most_chunk));
+  }
+  MutexLock lock(mutex_);
+  auto taken = allocate(chunk, file.log);
+  if (!taken && taken.error().code == ErrorCode::no_space) {
+    taken = allocate(round_up(end - capacity, block_bytes), file.log);
+  }
+  if (!taken) return pass(taken);
+  if (file.log) {
+    if (auto filled = zero_fill(unwritten_); !filled) return filled;
+  }
+  Records records;
+  Extents extents = *file.extents;
+  for (const Extent& extent : *taken) {
+    records.extend(file.id, extent);
+    extents.push_back(extent);
+  }
+  if (file.removed) {
+    file.extents = std::make_shared<const Extents>(std::move(extents));
+    return {};
+  }
+  if (auto committed = commit(records, nullptr); !committed) {
+    if (!poisoned_) {
+      for (const Extent& extent : *taken) allocator_.release(extent, false);
+    }
+    return committed;
+  }
+  file.extents = table_.find(file.id)->extents;
+  return {};
+}
+
+Result<void> Container::append(File& file, std::string_view bytes) {
+  MutexLock lock(file.mutex);
+  if (auto writable = check_writable(); !writable) return writable;
+  while (!bytes.empty()) {
+    const std::string_view piece = bytes.substr(0, most_envelope_payload);
+    auto appended = file.log ? append_to_log(file, piece) : append_plain(file, piece);
+    if (!appended) return appended;
+    bytes.remove_prefix(piece.size());
+  }
+  return {};
+}
+
+Result<void> Container::append_to_log(File& file, std::string_view bytes) {
+  const std::uint64_t end = file.position + envelope_bytes(bytes.size());
+  if (auto room = make_room(file, end); !room) return room;
+  file.scratch.clear();
+  append_envelope(file.scratch,
+                  {.file = file.id, .offset = file.size, .durable = file.durable, .payload = bytes},
+                  seed_);
+  auto written = write_stream(*device_, *file.extents, file.position, file.scratch);
+  if (!written) return std::unexpected(poison(std::move(written.error())));
+  ++writes_;
+  if (file.marks.empty() || file.position - file.marks.back().position >= log_mark_bytes) {
+    file.marks.push_back({.offset = file.size, .position = file.position});
+  }
+  file.position = end;
+  file.size += bytes.size();
+  file.counted += bytes.size();
+  log_bytes_ += bytes.size();
+  // One large batch is no reason to keep as much memory for ever.
+  if (file.scratch.capacity() > most_log_chunk) file.scratch = Bytes();
+  return {};
+}
+
+Result<void> Container::append_plain(File& file, std::string_view bytes) {
+  if (auto room = make_room(file, file.size + bytes.size()); !room) return room;
+  auto written = write_stream(*device_, *file.extents, file.size, bytes);
+  if (!written) return std::unexpected(poison(std::move(written.error())));
+  ++writes_;
+  if (file.digest) {
+    file.digest->add(bytes);
+    file.tail += bytes;
+    if (file.tail.size() > tail_bytes) file.tail.erase(0, file.tail.size() - tail_bytes);
+  }
+  file.size += bytes.size();
+  return {};
+}
+
+Result<void> Container::overwrite(File& file, std::uint64_t offset, std::string_view bytes) {
+  MutexLock lock(file.mutex);
+  if (auto writable = check_writable(); !writable) return writable;
+  if (file.log || offset > file.size || bytes.size() > file.size - offset) {
+    return fail(ErrorCode::unsupported, "only what is in a file can be overwritten, and no log");
+  }
+  if (file.sealed.size > 0 && file.sealed.digest != 0) {
+    // What the journal says of its bytes will not be true for a while.
+    if (auto recorded = record_size(file, {.size = file.sealed.size}); !recorded) return recorded;
+    if (auto synced = sync_device(); !synced) return synced;
+  }
+  file.digest.reset();
+  file.tail.clear();
+  auto written = write_stream(*device_, *file.extents, offset, bytes);
+  if (!written) return std::unexpected(poison(std::move(written.error())));
+  ++writes_;
+  return {};
+}
+
+Result<void> Container::truncate(File& file, std::uint64_t size) {
+  MutexLock lock(file.mutex);
+  if (auto writable = check_writable(); !writable) return writable;
+  if (size == file.size) return {};
+  if (file.log || size > file.size) {
+    return fail(ErrorCode::unsupported, "a file can only be made shorter, and a log not at all");
+  }
+  file.size = size;
+  file.digest.reset();
+  file.tail.clear();
+  auto seal = seal_of(file);
+  if (!seal) return pass(seal);
+  // What comes after is not what the journal's digest was of.
+  return file.sealed.size > size ? record_size(file, *seal) : Result<void>();
+}
+
+std::uint64_t Container::size(File& file) {
+  MutexLock lock(file.mutex);
+  return file.size;
+}
+
+Result<Seal> Container::read_seal(const SharedExtents& extents, std::uint64_t size) {
+  Digest digest(seed_);
+  std::string tail;
+  std::string piece;
+  for (std::uint64_t at = 0; at < size; at += piece.size()) {
+    piece.resize(std::min<std::uint64_t>(copy_bytes, size - at));
+    if (auto read = read_stream(*device_, *extents, at, piece.size(), piece.data()); !read) {
+      return pass(read);
+    }
+    digest.add(piece);
+    tail += piece;
+    if (tail.size() > tail_bytes) tail.erase(0, tail.size() - tail_bytes);
+  }
+  return Seal{.size = size, .digest = digest.value(), .tail_digest = digest_of(tail, seed_)};
+}
+
+Result<Seal> Container::seal_of(File& file) {
+  if (!file.digest) return read_seal(file.extents, file.size);
+  return Seal{.size = file.size,
+              .digest = file.digest->value(),
+              .tail_digest = digest_of(file.tail, seed_)};
+}
+
+Result<void> Container::record_size(File& file, const Seal& seal) {
+  if (file.removed) return {};
+  MutexLock lock(mutex_);
+  const Entry* entry = table_.find(file.id);
+  if (entry == nullptr || entry->seal == seal) return {};
+  auto committed = commit(Records().size(file.id, seal, time_ms()), nullptr);
+  if (committed) file.sealed = seal;
+  return committed;
+}
+
+Result<void> Container::sync(File& file) {
+  if (file.log) {
+    std::uint64_t size = 0;
+    {
+      MutexLock lock(file.mutex);
+      size = file.size;
+    }
+    if (auto synced = sync_device(); !synced) return synced;
+    MutexLock lock(file.mutex);
+    file.durable = std::max(file.durable, size);
+    return {};
+  }
+  Seal seal;
+  {
+    MutexLock lock(file.mutex);
+    if (auto writable = check_writable(); !writable) return writable;
+    auto made = seal_of(file);
+    if (!made) return pass(made);
+    seal = *made;
+  }
+  // First the bytes, then what says that they are there.
+  if (auto synced = sync_device(); !synced) return synced;
+  {
+    MutexLock lock(file.mutex);
+    if (auto recorded = record_size(file, seal); !recorded) return recorded;
+  }
+  return sync_device();
+}
+
+Result<void> Container::trim(File& file) {
+  const std::uint64_t used = round_up(file.log ? file.position : file.size, block_bytes);
+  if (length_of(*file.extents) <= used || file.removed) return {};
+  Extents kept;
+  Freed cut;
+  std::uint64_t left = used;
+  for (const Extent& extent : *file.extents) {
+    const std::uint64_t keep = std::min(left, extent.length);
+    if (keep > 0) kept.push_back({.offset = extent.offset, .length = keep});
+    if (keep < extent.length) {
+      cut.extents.push_back({.offset = extent.offset + keep, .length = extent.length - keep});
+    }
+    left -= keep;
+  }
+  MutexLock lock(mutex_);
+  const Entry* entry = table_.find(file.id);
+  // Bytes that the journal vouches for are not cut off here.
+  if (entry == nullptr || (!file.log && entry->seal.size > used)) return {};
+  cut.held = file.extents;
+  if (auto committed = commit(Records().extents(file.id, kept), nullptr); !committed) {
+    return committed;
+  }
+  file.extents = table_.find(file.id)->extents;
+  free_later(std::move(cut));
+  return {};
+}
+
+Result<void> Container::finish(File& file) {
+  MutexLock lock(file.mutex);
+  if (auto writable = check_writable(); !writable) return writable;
+  return trim(file);
+}
+
+Result<void> Container::check_seal(File& file) {
+  const bool known = file.sealed.digest != 0 || file.sealed.tail_digest != 0;
+  if (file.log || file.checked || !known || file.size != file.sealed.size) return {};
+  if (file.size <= small_file) {
+    auto seal = read_seal(file.extents, file.size);
+    if (!seal) return pass(seal);
+    file.checked = *seal == file.sealed;
+  } else {
+    std::string tail(tail_bytes, '\0');
+    const std::uint64_t from = file.size - tail.size();
+    if (auto read = read_stream(*device_, *file.extents, from, tail.size(), tail.data()); !read) {
+      return read;
+    }
+    file.checked = digest_of(tail, seed_) == file.sealed.tail_digest;
+  }
+  if (file.checked) return {};
+  return fail(ErrorCode::damaged, "byte {}: the file is not what was written",
+              place_in(*file.extents, file.size <= small_file ? 0 : file.size - tail_bytes));
+}
+
+Result<std::size_t> Container::read(File& file, std::uint64_t offset, std::size_t length,
+                                    char* buffer) {
+  SharedExtents extents;
+  LogMark mark;
+  {
+    MutexLock lock(file.mutex);
+    if (offset >= file.size) return 0;
+    length = std::min<std::uint64_t>(length, file.size - offset);
+    extents = file.extents;
+    const auto after = std::ranges::upper_bound(file.marks, offset, {}, &LogMark::offset);
+    if (after != file.marks.begin()) mark = *std::prev(after);
+  }
+  if (file.log) return read_log(extents, file, mark, offset, length, buffer);
+  if (auto read = read_stream(*device_, *extents, offset, length, buffer); !read) return pass(read);
+  return length;
+}
+
+Result<std::size_t> Container::read_log(const SharedExtents& extents, const File& file,
+                                        LogMark mark, std::uint64_t offset, std::size_t length,
+                                        char* buffer) {
+  EnvelopeReader reader(*device_, {.file = file.id, .seed = seed_, .extents = extents.get()}, mark);
+  std::size_t done = 0;
+  while (done < length) {
+    const LogMark at = reader.at();
+    auto envelope = reader.next();
+    if (!envelope) return pass(envelope);
+    if (!*envelope) {
+      return fail(ErrorCode::damaged, "{}: byte {}: what was written to a log is no longer there",
+                  name(), place_in(*extents, at.position));
+    }
+    const std::string_view payload = (*envelope)->payload;
+    const std::uint64_t wanted = offset + done;
+    if (wanted >= at.offset + payload.size()) continue;
+    const std::string_view piece = payload.substr(wanted - at.offset, length - done);
+    std::ranges::copy(piece, buffer + done);
+    done += piece.size();
+  }
+  return done;
+}
+
+}  // namespace once::container

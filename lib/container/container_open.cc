@@ -1,0 +1,221 @@
+// Opening and closing of containers.
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "container/container.h"
+
+namespace once::container {
+
+Container::Container(std::shared_ptr<Device> device, std::shared_ptr<Pins> pins,
+                     const ContainerOptions& options)
+    : device_(std::move(device)), pins_(std::move(pins)), options_(options), journal_(*device_) {}
+
+Result<std::unique_ptr<Container>> Container::open(std::shared_ptr<Device> device,
+                                                   std::shared_ptr<Pins> pins,
+                                                   const ContainerOptions& options) {
+  auto size = device->size();
+  if (!size) return pass(size);
+  std::unique_ptr<Container> container(new Container(std::move(device), std::move(pins), options));
+  const bool may_make = options.create_if_missing && !options.read_only;
+  bool make = *size == 0;
+  if (!make) {
+    auto found = read_superblocks(*container->device_);
+    if (!found) return pass(found);
+    make = !found->newest.created;
+  }
+  if (make && !may_make) {
+    return fail(ErrorCode::store_missing,
+                "there is no store in {} (it is empty, or was not made to the end)",
+                container->name());
+  }
+  if (make) {
+    if (auto formatted = container->format(); !formatted) return pass(formatted);
+  }
+  MutexLock lock(container->mutex_);
+  if (auto loaded = container->load(); !loaded) {
+    if (loaded.error().code != ErrorCode::damaged) return pass(loaded);
+    return fail(ErrorCode::damaged,
+                "{} is damaged: {}. Nothing was changed. Restore a backup, or save what can be "
+                "read into a fresh store: once salvage {} FRESH",
+                container->name(), loaded.error().message, container->name());
+  }
+  container->fresh_ = make;
+  if (!options.read_only) {
+    if (auto begun = container->begin_writing(); !begun) return pass(begun);
+  }
+  return container;
+}
+
+Container::~Container() = default;
+
+std::int64_t Container::time_ms() const {
+  if (options_.time_ms) return options_.time_ms();
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+Result<void> Container::format() {
+  Superblock superblock;
+  superblock.store_id = options_.store_id;
+  if (superblock.store_id == std::array<std::uint8_t, 16>{}) superblock.store_id = random_id();
+  superblock.generation = 1;
+  // The two copies of a slot are not neighbours: one bad place does not hit both.
+  const std::uint64_t length = round_up(options_.slot_bytes, block_bytes);
+  std::uint64_t at = first_block_offset;
+  for (int copy = 0; copy < 2; ++copy) {
+    for (JournalSlot& slot : superblock.slots) {
+      slot.copies[copy] = at;
+      slot.length = length;
+      at += length;
+    }
+  }
+  if (auto emptied = device_->resize(0); !emptied) return emptied;
+  if (auto sized = device_->resize(at); !sized) return sized;
+  Journal journal(*device_);
+  journal.set_seed(superblock.seed());
+  if (auto begun = journal.begin(superblock.slots[0], superblock.generation, {}); !begun) {
+    return begun;
+  }
+  if (auto synced = device_->sync(); !synced) return synced;
+  const std::string bytes = encode(superblock);
+  for (const std::uint64_t offset : superblock_offsets) {
+    if (auto written = device_->write(offset, bytes); !written) return written;
+    if (auto synced = device_->sync(); !synced) return synced;
+  }
+  return {};
+}
+
+Result<void> Container::load() {
+  auto found = read_superblocks(*device_);
+  if (!found) return pass(found);
+  superblock_ = found->newest;
+  spare_ = found->spare;
+  store_id_ = superblock_.store_id;
+  seed_ = superblock_.seed();
+  auto size = device_->size();
+  if (!size) return pass(size);
+  for (const JournalSlot& slot : superblock_.slots) {
+    for (const std::uint64_t copy : slot.copies) {
+      if (copy <= *size && slot.length <= *size - copy) continue;
+      return fail(ErrorCode::damaged,
+                  "the file has {} bytes, and its journal should stand at bytes {} to {}", *size,
+                  copy, copy + slot.length);
+    }
+  }
+  allocator_.reset(*size);
+  auto read = journal_.read(superblock_, [this](std::string_view payload) ONCE_NO_ANALYSIS {
+    return table_.apply(payload, nullptr);
+  });
+  if (!read) return read;
+  sequence_ = durable_sequence_ = journal_.sequence();
+  if (auto claimed = claim_all(); !claimed) return claimed;
+  return attach_files();
+}
+
+Result<void> Container::claim_all() {
+  for (const JournalSlot& slot : superblock_.slots) {
+    for (const std::uint64_t copy : slot.copies) {
+      if (auto claimed = allocator_.claim({.offset = copy, .length = slot.length}); !claimed) {
+        return claimed;
+      }
+    }
+  }
+  for (const auto& [id, entry] : table_.entries()) {
+    for (const Extent& extent : *entry.extents) {
+      if (auto claimed = allocator_.claim(extent); !claimed) {
+        return fail(ErrorCode::damaged, "{}: {}", table_.name_of(id), claimed.error().message);
+      }
+    }
+  }
+  return {};
+}
+
+Result<void> Container::attach_files() {
+  for (auto& [id, entry] : table_.entries()) {
+    auto file = std::make_shared<File>(id, entry.log);
+    MutexLock lock(file->mutex);
+    file->extents = entry.extents;
+    file->sealed = entry.seal;
+    file->size = entry.seal.size;
+    if (entry.log) {
+      auto scan = scan_log(*device_, {.file = id, .seed = seed_, .extents = entry.extents.get()},
+                           entry.seal.size);
+      if (!scan) return pass(scan);
+      if (!scan->damage.empty() && !options_.keep_prefix) {
+        return fail(ErrorCode::damaged, "{}, {}", table_.name_of(id), scan->damage);
+      }
+      file->size = file->durable = scan->end.offset;
+      file->position = scan->end.position;
+      file->marks = std::move(scan->marks);
+      file->counted = file->size;
+      log_bytes_ += file->size;
+    }
+    entry.file = file;
+  }
+  return {};
+}
+
+Result<void> Container::begin_writing() {
+  Superblock next = superblock_;
+  ++next.generation;
+  // Its sync also makes durable what a killed process left in the kernel's hands only, and what
+  // is about to be relied on.
+  ++writes_;
+  if (auto written = write_superblock(next); !written) return written;
+  first_id_ = next.generation << 24;
+  if (auto begun = begin_pins(); !begun) return begun;
+  if (journal_.needs_mending()) {
+    if (auto turned = turn(0, false); !turned) return turned;
+  }
+  Records ends;
+  for (auto& [id, entry] : table_.entries()) {
+    if (!entry.log) continue;
+    MutexLock lock(entry.file->mutex);
+    if (entry.file->size > entry.seal.size) {
+      ends.size(id, {.size = entry.file->size}, entry.modified_ms);
+    }
+  }
+  note_space();
+  return ends.empty() ? Result<void>() : commit(ends, nullptr);
+}
+
+Result<void> Container::mark_created() {
+  MutexLock lock(mutex_);
+  if (auto writable = check_writable(); !writable) return writable;
+  if (auto synced = sync_device(); !synced) return synced;
+  Superblock next = superblock_;
+  ++next.generation;
+  next.created = true;
+  if (auto written = write_superblock(next); !written) return written;
+  fresh_ = false;
+  return sync_device();
+}
+
+Result<void> Container::close() {
+  if (std::exchange(closed_, true) || options_.read_only || poisoned_) return {};
+  std::vector<std::shared_ptr<File>> files;
+  {
+    MutexLock lock(mutex_);
+    for (auto& [id, entry] : table_.entries()) files.push_back(entry.file);
+  }
+  if (auto synced = sync_device(); !synced) return synced;
+  for (const auto& file : files) {
+    MutexLock lock(file->mutex);
+    if (auto trimmed = trim(*file); !trimmed) return trimmed;
+    Seal seal{.size = file->size};
+    if (!file->log) {
+      // Nothing was written to it since it was opened, or it is known what.
+      if (file->size == file->sealed.size && (!file->digest || file->sealed.digest != 0)) continue;
+      auto made = seal_of(*file);
+      if (!made) return pass(made);
+      seal = *made;
+    }
+    if (auto recorded = record_size(*file, seal); !recorded) return recorded;
+  }
+  return give_back();
+}
+
+}  // namespace once::container

@@ -1,0 +1,377 @@
+// Space in a container: allocating, freeing, giving back to the disk.
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "container/container.h"
+#include "container/extent_io.h"
+
+namespace once::container {
+namespace {
+
+constexpr std::uint64_t growth_step = 64 << 10;
+constexpr std::uint64_t most_growth = std::uint64_t{1} << 20;
+constexpr std::uint64_t least_reserve = 128 << 10;
+constexpr std::uint64_t most_reserve = std::uint64_t{4} << 20;
+// A file in more pieces than this is worse than a longer container.
+constexpr std::size_t most_pieces = 32;
+constexpr std::uint64_t punched_run = std::uint64_t{1} << 20;
+constexpr std::size_t copy_bytes = std::size_t{1} << 20;
+
+}  // namespace
+
+std::uint64_t Container::reserve_bytes() const {
+  return round_up(std::clamp(allocator_.end() / 16, least_reserve, most_reserve), block_bytes);
+}
+
+void Container::note_space() {
+  free_estimate_ = allocator_.free_bytes();
+  reserve_estimate_ = reserve_bytes();
+}
+
+Result<void> Container::grow(std::uint64_t bytes) {
+  const std::uint64_t end = allocator_.end();
+  const auto to = [&](std::uint64_t wanted) ONCE_REQUIRES(mutex_) -> Result<void> {
+    if (auto sized = device_->resize(end + wanted); !sized) return sized;
+    ++writes_;
+    allocator_.grow(end + wanted);
+    return {};
+  };
+  const std::uint64_t ahead = std::min(most_growth, end / 8);
+  auto grown = to(round_up(std::max(bytes, ahead), growth_step));
+  if (!grown && grown.error().code == ErrorCode::no_space) {
+    grown = to(round_up(bytes, block_bytes));
+  }
+  if (!grown && grown.error().code != ErrorCode::no_space) {
+    return std::unexpected(poison(std::move(grown.error())));
+  }
+  note_space();
+  return grown;
+}
+
+Result<Extent> Container::take_whole(std::uint64_t bytes) {
+  auto taken = allocator_.take(bytes);
+  if (!taken) {
+    if (auto grown = grow(bytes); !grown) return pass(grown);
+    taken = allocator_.take(bytes);
+  }
+  if (!taken) return fail(ErrorCode::no_space, "{}: no run of {} bytes is free", name(), bytes);
+  for (const Extent& part : Extents(allocator_.unwritten())) {
+    if (auto real = device_->allocate(part.offset, part.length); !real) {
+      allocator_.release(*taken, false);
+      return pass(real);
+    }
+  }
+  note_space();
+  return *taken;
+}
+
+Result<Extents> Container::allocate(std::uint64_t bytes, bool from_reserve) {
+  bytes = round_up(bytes, block_bytes);
+  if (auto reaped = reap(); !reaped) return pass(reaped);
+  const std::uint64_t reserve = from_reserve || cleaning_ > 0 ? 0 : reserve_bytes();
+  if (allocator_.free_bytes() < bytes + reserve) {
+    auto grown = grow(bytes + reserve - allocator_.free_bytes());
+    if (!grown && grown.error().code == ErrorCode::no_space && !freed_.empty()) {
+      // What was freed lately may only be waiting for a sync.
+      if (auto synced = sync_device(); !synced) return pass(synced);
+      if (auto reaped = reap(); !reaped) return pass(reaped);
+      if (allocator_.free_bytes() >= bytes + reserve) grown = {};
+    }
+    if (!grown) return pass(grown);
+  }
+  Extents taken;
+  Extents unwritten;
+  const auto keep = [&](const Extent& extent) ONCE_REQUIRES(mutex_) {
+    taken.push_back(extent);
+    std::ranges::copy(allocator_.unwritten(), std::back_inserter(unwritten));
+  };
+  const auto undo = [&]() ONCE_REQUIRES(mutex_) {
+    for (const Extent& extent : taken) allocator_.release(extent, false);
+  };
+  std::uint64_t left = bytes;
+  if (const auto whole = allocator_.take(bytes)) {
+    keep(*whole);
+    left = 0;
+  }
+  while (left > 0) {
+    const bool scattered = taken.size() + 1 >= most_pieces;
+    auto piece = scattered ? allocator_.take(left) : allocator_.take_longest(left);
+    if (!piece) {
+      if (auto grown = grow(left); !grown) {
+        undo();
+        return pass(grown);
+      }
+      piece = allocator_.take(left);
+      if (!piece) continue;
+    }
+    keep(*piece);
+    left -= piece->length;
+  }
+  for (const Extent& part : unwritten) {
+    // A hole would be found full only when it is written to.
+    if (auto real = device_->allocate(part.offset, part.length); !real) {
+      undo();
+      if (real.error().code == ErrorCode::no_space) return pass(real);
+      return std::unexpected(poison(std::move(real.error())));
+    }
+  }
+  unwritten_ = std::move(unwritten);
+  note_space();
+  return taken;
+}
+
+Result<void> Container::zero_fill(const Extents& extents) {
+  std::string zeros;
+  for (const Extent& extent : extents) {
+    for (std::uint64_t done = 0; done < extent.length; done += zeros.size()) {
+      zeros.resize(std::min<std::uint64_t>(copy_bytes, extent.length - done));
+      if (auto written = write(extent.offset + done, zeros); !written) return written;
+    }
+  }
+  return {};
+}
+
+void Container::free_later(Freed freed) {
+  freed.sequence = journal_.sequence();
+  freed.epoch = epoch_;
+  freed_.push_back(std::move(freed));
+}
+
+Result<void> Container::begin_pins() {
+  // Readers that came while an earlier writer was at work may hold any of the places.
+  for (std::uint32_t slot = 0; slot < pin_slots; ++slot) {
+    auto held = pins_->held(slot);
+    if (!held) return pass(held);
+    if (*held) pin_places_.push_back({.epoch = 0, .slot = slot});
+  }
+  std::uint32_t slot = 0;
+  while (slot + 1 < pin_slots &&
+         std::ranges::any_of(pin_places_, [&](const PinPlace& at) { return at.slot == slot; })) {
+    ++slot;
+  }
+  epoch_ = 1;
+  pin_places_.push_back({.epoch = epoch_, .slot = slot});
+  return pins_->publish(slot);
+}
+
+Result<std::uint64_t> Container::oldest_held() {
+  std::deque<PinPlace> left;
+  bool current = false;
+  for (const PinPlace& at : pin_places_) {
+    auto held = pins_->held(at.slot);
+    if (!held) return pass(held);
+    if (at.epoch == epoch_) current = *held;
+    if (*held || at.epoch == epoch_) left.push_back(at);
+  }
+  pin_places_ = std::move(left);
+  if (!current) return pin_places_.size() > 1 ? pin_places_.front().epoch : epoch_ + 1;
+  const std::uint64_t oldest = pin_places_.front().epoch;
+  // New readers go to a place of their own, so that what is freed from now on does not wait for
+  // those that hold this one. Without a free place they all share it, and wait for each other.
+  for (std::uint32_t slot = 0; slot < pin_slots; ++slot) {
+    if (std::ranges::any_of(pin_places_, [&](const PinPlace& at) { return at.slot == slot; })) {
+      continue;
+    }
+    auto held = pins_->held(slot);
+    if (!held) return pass(held);
+    if (*held) continue;
+    if (auto published = pins_->publish(slot); !published) return pass(published);
+    pin_places_.push_back({.epoch = ++epoch_, .slot = slot});
+    break;
+  }
+  return oldest;
+}
+
+Result<void> Container::reap() {
+  if (freed_.empty() || options_.read_only) return {};
+  auto oldest = oldest_held();
+  if (!oldest) return pass(oldest);
+  const std::uint64_t durable = durable_sequence_;
+  std::deque<Freed> waiting;
+  for (Freed& freed : freed_) {
+    const bool open = freed.file ? freed.file.use_count() > 1 : freed.held.use_count() > 1;
+    if (freed.sequence > durable || freed.epoch >= *oldest || open) {
+      waiting.push_back(std::move(freed));
+      continue;
+    }
+    if (freed.file) {
+      // Nobody else has it any more.
+      const File& file = *freed.file;
+      [&]() ONCE_NO_ANALYSIS { freed.extents = *file.extents; }();
+    }
+    for (const Extent& extent : freed.extents) allocator_.release(extent, true);
+  }
+  freed_ = std::move(waiting);
+  note_space();
+  return {};
+}
+
+Result<void> Container::admit(std::uint64_t bytes) {
+  if (auto writable = check_writable(); !writable) return writable;
+  // The log, what a flush makes of it, and what is there to be flushed already.
+  const std::uint64_t needed = 2 * bytes + growth_step + reserve_estimate_;
+  if (free_estimate_ >= needed + log_bytes_) return {};
+  MutexLock lock(mutex_);
+  if (auto reaped = reap(); !reaped) return reaped;
+  if (allocator_.free_bytes() < needed) {
+    if (auto grown = grow(needed - allocator_.free_bytes()); !grown) return grown;
+  }
+  note_space();
+  if (allocator_.free_bytes() >= needed + log_bytes_) return {};
+  // That much more need not be taken yet, but must be to be had.
+  auto left = device_->space_left();
+  if (!left) return pass(left);
+  if (allocator_.free_bytes() + *left >= needed + log_bytes_) return {};
+  return fail(ErrorCode::no_space,
+              "{}: the disk is full; free some space, or remove what is not needed (once rm, once "
+              "sweep)",
+              name());
+}
+
+Result<std::uint64_t> Container::space_left() {
+  auto left = device_->space_left();
+  if (!left) return left;
+  return *left + free_estimate_;
+}
+
+SpaceReport Container::space() {
+  MutexLock lock(mutex_);
+  SpaceReport report{.bytes = allocator_.end(), .free = allocator_.free_bytes()};
+  for (const Freed& freed : freed_) {
+    const File* file = freed.file.get();
+    [&]() ONCE_NO_ANALYSIS {
+      report.held_back += length_of(file == nullptr ? freed.extents : *file->extents);
+    }();
+  }
+  for (const JournalSlot& slot : superblock_.slots) report.journal_bytes += 2 * slot.length;
+  report.used = report.bytes - first_block_offset - report.free - report.held_back;
+  return report;
+}
+
+Result<void> Container::give_back() {
+  if (auto synced = sync_device(); !synced) return synced;
+  MutexLock lock(mutex_);
+  if (auto reaped = reap(); !reaped) return reaped;
+  const std::uint64_t keep = std::max(allocator_.used_end(), first_block_offset) + reserve_bytes();
+  const std::uint64_t end = round_up(keep, growth_step);
+  if (end < allocator_.end()) {
+    if (auto cut = device_->resize(end); !cut) return std::unexpected(poison(cut.error()));
+    ++writes_;
+    allocator_.cut(end);
+  }
+  for (const Extent& run : allocator_.runs(punched_run)) {
+    if (auto punched = device_->punch(run.offset, run.length); !punched) {
+      return std::unexpected(poison(std::move(punched.error())));
+    }
+    ++writes_;
+    allocator_.mark_unwritten(run);
+  }
+  note_space();
+  return sync_device();
+}
+
+Result<bool> Container::move_down(const std::shared_ptr<File>& file, std::uint64_t limit) {
+  MutexLock file_lock(file->mutex);
+  if (file->removed) return false;
+  const SharedExtents old = file->extents;
+  const std::uint64_t bytes = length_of(*old);
+  const std::uint64_t used = file->log ? file->position : file->size;
+  Extents taken;
+  {
+    MutexLock lock(mutex_);
+    if (auto reaped = reap(); !reaped) return pass(reaped);
+    std::uint64_t left = bytes;
+    while (left > 0) {
+      const auto whole = allocator_.take_below(left, limit);
+      const auto piece = whole ? whole : allocator_.take_longest(left);
+      const bool too_far = piece && piece->end() > limit;
+      if (piece) taken.push_back(*piece);
+      if (!piece || too_far || taken.size() > most_pieces) break;
+      left -= piece->length;
+    }
+    const bool fits =
+        length_of(taken) == bytes &&
+        std::ranges::all_of(taken, [&](const Extent& at) { return at.end() <= limit; });
+    if (!fits) {
+      for (const Extent& back : taken) allocator_.release(back, false);
+      return false;
+    }
+    for (const Extent& extent : taken) {
+      if (auto real = device_->allocate(extent.offset, extent.length); !real) {
+        for (const Extent& back : taken) allocator_.release(back, false);
+        return pass(real);
+      }
+    }
+  }
+  std::string piece;
+  for (std::uint64_t at = 0; at < used; at += piece.size()) {
+    piece.resize(std::min<std::uint64_t>(copy_bytes, used - at));
+    if (auto read = read_stream(*device_, *old, at, piece.size(), piece.data()); !read) {
+      MutexLock lock(mutex_);
+      for (const Extent& back : taken) allocator_.release(back, true);
+      return pass(read);
+    }
+    if (auto written = write_stream(*device_, taken, at, piece); !written) {
+      return std::unexpected(poison(std::move(written.error())));
+    }
+    ++writes_;
+  }
+  if (auto synced = sync_device(); !synced) return pass(synced);
+  MutexLock lock(mutex_);
+  if (auto committed = commit(Records().extents(file->id, taken), nullptr); !committed) {
+    return pass(committed);
+  }
+  file->extents = table_.find(file->id)->extents;
+  free_later({.extents = *old, .held = old});
+  return true;
+}
+
+Result<void> Container::compact(const SpaceProgress& progress) {
+  const CleaningUp cleaning(*this);
+  // Each turn moves what lies behind the end that would do if there were no gaps.
+  for (int round = 0; round < 4; ++round) {
+    if (auto given = give_back(); !given) return given;
+    std::vector<std::pair<std::uint64_t, std::shared_ptr<File>>> far;
+    std::uint64_t limit = 0;
+    std::uint64_t all = 0;
+    {
+      MutexLock lock(mutex_);
+      limit = allocator_.end() - allocator_.free_bytes();
+      bool slots_far = false;
+      for (const JournalSlot& slot : superblock_.slots) {
+        for (const std::uint64_t copy : slot.copies) {
+          slots_far = slots_far || copy + slot.length > limit;
+        }
+      }
+      for (int i = 0; slots_far && i < 2; ++i) {
+        if (auto turned = turn(0, true); !turned) return turned;
+      }
+      for (const auto& [id, entry] : table_.entries()) {
+        std::uint64_t end = 0;
+        for (const Extent& extent : *entry.extents) end = std::max(end, extent.end());
+        if (end <= limit) continue;
+        far.emplace_back(end, entry.file);
+        all += length_of(*entry.extents);
+      }
+    }
+    if (far.empty()) break;
+    std::ranges::sort(far, std::ranges::greater(), [](const auto& at) { return at.first; });
+    std::uint64_t done = 0;
+    bool any = false;
+    for (const auto& [end, file] : far) {
+      auto moved = move_down(file, end);
+      if (!moved) return pass(moved);
+      any = any || *moved;
+      done += [&] {
+        MutexLock lock(file->mutex);
+        return length_of(*file->extents);
+      }();
+      if (progress) progress(std::min(done, all), all);
+    }
+    if (!any) break;
+  }
+  return give_back();
+}
+
+}  // namespace once::container

@@ -1,0 +1,21 @@
+// Reading and writing a stream of bytes that lies in extents.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "container/device.h"
+#include "container/layout.h"
+
+namespace once::container {
+
+// Where byte `offset` of the stream stands in the device; for messages. Past the end: where it
+// ends.
+[[nodiscard]] std::uint64_t place_in(const Extents& extents, std::uint64_t offset);
+// `offset + length` is within the extents; otherwise damaged.
+Result<void> read_stream(Device& device, const Extents& extents, std::uint64_t offset,
+                         std::size_t length, char* buffer);
+Result<void> write_stream(Device& device, const Extents& extents, std::uint64_t offset,
+                          std::string_view bytes);
+
+}  // namespace once::container

@@ -1,0 +1,164 @@
+#include "container/journal.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/coding.h"
+#include "base/error.h"
+#include "container/digest.h"
+
+namespace once::container {
+namespace {
+
+constexpr std::size_t header_bytes = 32;
+constexpr std::size_t alignment = 8;
+
+struct Frame {
+  bool snapshot = false;
+  std::uint64_t generation = 0;
+  std::uint64_t sequence = 0;
+  std::uint64_t durable = 0;
+  std::string_view payload{};
+  std::size_t bytes = 0;  // all of it
+};
+
+// The frame at the start of `bytes`, if a whole one stands there.
+std::optional<Frame> parse(std::string_view bytes, std::uint64_t seed) {
+  Reader reader(bytes);
+  Frame frame;
+  const std::uint32_t length = reader.u32();
+  const std::uint32_t kind = reader.u32();
+  frame.generation = reader.u64();
+  frame.sequence = reader.u64();
+  frame.durable = reader.u64();
+  if (!reader.ok() || kind > 1 || frame.generation == 0 || frame.sequence == 0) return std::nullopt;
+  frame.snapshot = kind == 1;
+  frame.bytes = frame_bytes(length);
+  if (frame.bytes > bytes.size()) return std::nullopt;
+  frame.payload = bytes.substr(header_bytes, length);
+  const std::size_t covered = frame.bytes - 8;
+  Reader checksum(bytes.substr(covered));
+  if (checksum.u64() != digest_of(bytes.substr(0, covered), seed)) return std::nullopt;
+  return frame;
+}
+
+}  // namespace
+
+std::size_t frame_bytes(std::size_t payload) {
+  return round_up(header_bytes + payload, alignment) + 8;
+}
+
+Result<void> Journal::read(const Superblock& superblock, const Visitor& visit) {
+  slot_ = superblock.slots[superblock.active];
+  seed_ = superblock.seed();
+  generation_ = superblock.generation;
+  sequence_ = durable_ = position_ = 0;
+  problem_.clear();
+  std::string copies[2];
+  for (int i = 0; i < 2; ++i) {
+    copies[i].resize(slot_.length);
+    auto read = device_.read(slot_.copies[i], slot_.length, copies[i].data());
+    if (read) continue;
+    if (i == 1 && copies[0].empty()) return read;
+    problem_ = read.error().message;
+    copies[i].clear();
+  }
+  std::uint64_t generation = 0;
+  while (true) {
+    std::optional<Frame> found;
+    for (const std::string& copy : copies) {
+      if (position_ >= copy.size()) continue;
+      auto frame = parse(std::string_view(copy).substr(position_), seed_);
+      const bool counts = frame && frame->snapshot == (position_ == 0) &&
+                          (position_ == 0 || frame->sequence == sequence_ + 1) &&
+                          frame->generation >= generation &&
+                          frame->generation <= superblock.generation;
+      if (counts && !found) found = frame;
+      if (!counts && found && problem_.empty()) {
+        problem_ =
+            fmt::format("journal at byte {}: the two copies differ", slot_.copies[0] + position_);
+      }
+      if (counts && found && &copy == &copies[1] && problem_.empty()) {
+        const auto other = parse(std::string_view(copies[0]).substr(position_), seed_);
+        if (!other || other->sequence != frame->sequence) {
+          problem_ =
+              fmt::format("journal at byte {}: the two copies differ", slot_.copies[0] + position_);
+        }
+      }
+    }
+    if (!found) break;
+    if (auto visited = visit(found->payload); !visited) {
+      if (visited.error().code != ErrorCode::damaged) return visited;
+      return fail(ErrorCode::damaged, "journal frame {} at byte {}: {}", found->sequence,
+                  slot_.copies[0] + position_, visited.error().message);
+    }
+    sequence_ = found->sequence;
+    durable_ = std::max(durable_, found->durable);
+    generation = found->generation;
+    position_ += found->bytes;
+  }
+  return check_end(copies, superblock.generation);
+}
+
+Result<void> Journal::check_end(const std::string* copies, std::uint64_t generation) const {
+  const auto damaged = [&] {
+    return fail(ErrorCode::damaged,
+                "the journal is damaged at bytes {} and {}: no whole frame stands there, and one "
+                "did",
+                slot_.copies[0] + position_, slot_.copies[1] + position_);
+  };
+  if (sequence_ == 0) return damaged();  // a slot in use begins with a snapshot
+  for (int i = 0; i < 2; ++i) {
+    const std::string_view copy(copies[i]);
+    for (std::uint64_t at = position_ + alignment; at + header_bytes < copy.size();
+         at += alignment) {
+      // Only what says so in its header is worth a checksum.
+      Reader header(copy.substr(at, header_bytes));
+      const std::uint32_t length = header.u32();
+      const std::uint32_t kind = header.u32();
+      const std::uint64_t written = header.u64();
+      const std::uint64_t sequence = header.u64();
+      const std::uint64_t durable = header.u64();
+      const bool later = kind == 0 && written != 0 && written <= generation &&
+                         sequence > sequence_ + 1 && durable > sequence_ && durable < sequence &&
+                         length < copy.size();
+      if (later && parse(copy.substr(at), seed_)) return damaged();
+    }
+  }
+  return {};
+}
+
+Result<void> Journal::begin(const JournalSlot& slot, std::uint64_t generation,
+                            std::string_view snapshot) {
+  slot_ = slot;
+  generation_ = generation;
+  position_ = 0;
+  problem_.clear();
+  return write_frame(snapshot, true);
+}
+
+Result<void> Journal::append(std::string_view payload) {
+  return write_frame(payload, false);
+}
+
+Result<void> Journal::write_frame(std::string_view payload, bool snapshot) {
+  Bytes bytes;
+  bytes.reserve(frame_bytes(payload.size()));
+  Writer writer(bytes);
+  writer.u32(static_cast<std::uint32_t>(payload.size()));
+  writer.u32(snapshot ? 1 : 0);
+  writer.u64(generation_);
+  writer.u64(sequence_ + 1);
+  writer.u64(durable_);
+  writer.raw(payload);
+  bytes.resize(frame_bytes(payload.size()) - 8, '\0');
+  writer.u64(digest_of(bytes, seed_));
+  for (const std::uint64_t copy : slot_.copies) {
+    if (auto written = device_.write(copy + position_, bytes); !written) return written;
+  }
+  ++sequence_;
+  position_ += bytes.size();
+  return {};
+}
+
+}  // namespace once::container
