@@ -117,6 +117,11 @@ std::optional<Extent> Allocator::take_longest(std::uint64_t bytes) {
   return take_at(longest.offset, std::min(bytes, longest.length));
 }
 
+std::optional<Extent> Allocator::take_lowest(std::uint64_t bytes) {
+  if (free_.empty()) return std::nullopt;
+  return take_at(free_.begin()->first, std::min(bytes, stretch_at(free_.begin())));
+}
+
 std::uint64_t Allocator::used_end() const {
   std::uint64_t end = end_;
   for (auto at = free_.rbegin(); at != free_.rend() && at->first + at->second.length == end; ++at) {

@@ -37,6 +37,8 @@ class Allocator {
   std::optional<Extent> take(std::uint64_t bytes);
   // The longest free run, up to `bytes`; nullopt if nothing is free.
   std::optional<Extent> take_longest(std::uint64_t bytes);
+  // The lowest free run, up to `bytes`; nullopt if nothing is free.
+  std::optional<Extent> take_lowest(std::uint64_t bytes);
   // The lowest free run of `bytes` that ends before `limit`.
   std::optional<Extent> take_below(std::uint64_t bytes, std::uint64_t limit);
   // The parts of a run just taken that were never written to.

@@ -139,20 +139,26 @@ void Container::free_later(Freed freed) {
 }
 
 Result<void> Container::begin_pins() {
-  // Readers that came while an earlier writer was at work may hold any of the places.
-  for (std::uint32_t slot = 0; slot < pin_slots; ++slot) {
-    auto held = pins_->held(slot);
-    if (!held) return pass(held);
-    if (*held) pin_places_.push_back({.epoch = 0, .slot = slot});
-  }
-  std::uint32_t slot = 0;
-  while (slot + 1 < pin_slots &&
-         std::ranges::any_of(pin_places_, [&](const PinPlace& at) { return at.slot == slot; })) {
-    ++slot;
-  }
+  // Readers that came while an earlier writer was at work may hold any of the places. First a new
+  // one is published, and then it is looked who holds the others: a reader that came in between
+  // has taken the new one, or is seen.
   epoch_ = 1;
+  std::uint32_t slot = 0;
+  for (std::uint32_t candidate = 0; candidate < pin_slots; ++candidate) {
+    auto held = pins_->held(candidate);
+    if (!held) return pass(held);
+    if (*held) continue;
+    slot = candidate;
+    break;
+  }
+  if (auto published = pins_->publish(slot); !published) return published;
+  for (std::uint32_t other = 0; other < pin_slots; ++other) {
+    auto held = pins_->held(other);
+    if (!held) return pass(held);
+    if (*held && other != slot) pin_places_.push_back({.epoch = 0, .slot = other});
+  }
   pin_places_.push_back({.epoch = epoch_, .slot = slot});
-  return pins_->publish(slot);
+  return {};
 }
 
 Result<std::uint64_t> Container::oldest_held() {
@@ -284,7 +290,7 @@ Result<bool> Container::move_down(const std::shared_ptr<File>& file, std::uint64
     std::uint64_t left = bytes;
     while (left > 0) {
       const auto whole = allocator_.take_below(left, limit);
-      const auto piece = whole ? whole : allocator_.take_longest(left);
+      const auto piece = whole ? whole : allocator_.take_lowest(left);
       const bool too_far = piece && piece->end() > limit;
       if (piece) taken.push_back(*piece);
       if (!piece || too_far || taken.size() > most_pieces) break;

@@ -101,7 +101,7 @@ Result<Contents> contents_of(int file, const std::string& name) {
   bool blank = true;
   for (const std::uint64_t offset : superblock_offsets) {
     const std::string_view copy =
-        std::string_view(head).substr(std::min<std::size_t>(offset, size), block_bytes);
+        std::string_view(head).substr(std::min<std::size_t>(offset, size), sector_bytes);
     if (copy.starts_with(container_magic)) return Contents::container;
     blank = blank && std::ranges::all_of(copy, [](char c) { return c == '\0'; });
   }

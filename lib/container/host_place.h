@@ -25,7 +25,8 @@ inline constexpr std::string_view container_magic = "ONCEFILE";
 // messages.
 [[nodiscard]] Result<void> check_file_system(const std::string& there, const std::string& path);
 
-// What is in a file, by its first bytes; `blank`: nothing, or zeros.
+// What is in a file, by the first sectors of its superblocks: a superblock that a crash has torn
+// may lack either end. `blank`: nothing, or zeros.
 enum class Contents : std::uint8_t { blank, container, something_else };
 [[nodiscard]] Result<Contents> contents_of(int file, const std::string& name);
 

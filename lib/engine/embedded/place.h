@@ -20,6 +20,7 @@
 #include <memory>
 #include <string>
 
+#include "container/device.h"
 #include "once/error.h"
 #include "once/options.h"
 
@@ -75,6 +76,8 @@ struct PlaceConfig {
   std::shared_ptr<rocksdb::FileSystem> file_system{};
   // Throws away what is there already, if it is a store or the rest of one.
   bool discard = false;
+  // Instead of the file of a container, for tests; null: the file at the path.
+  std::shared_ptr<container::Device> device{};
 };
 
 // The place at `path`.
@@ -82,6 +85,8 @@ struct PlaceConfig {
                                                         const PlaceConfig& config);
 [[nodiscard]] std::unique_ptr<Place> make_directory_place(const std::string& path,
                                                           const PlaceConfig& config);
+[[nodiscard]] std::unique_ptr<Place> make_file_place(const std::string& path,
+                                                     const PlaceConfig& config);
 // A store of its own in memory.
 [[nodiscard]] std::unique_ptr<Place> make_memory_place();
 

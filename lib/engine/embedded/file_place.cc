@@ -1,0 +1,136 @@
+// A store in one file: RocksDB on a container (lib/container), in a host file that one process has
+// locked to write.
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/error.h"
+#include "container/file_system.h"
+#include "container/host_file.h"
+#include "engine/embedded/place.h"
+#include "engine/embedded/threads_env.h"
+
+namespace once::engine {
+namespace {
+
+using container::Container;
+using container::HostFile;
+
+// What is read while the writer appends can look damaged for a moment; what is, stays so.
+constexpr int looks_at_damage = 5;
+
+class FilePlace final : public Place {
+ public:
+  FilePlace(std::string path, const PlaceConfig& config)
+      : path_(std::move(path)),
+        options_(config.options),
+        discard_(config.discard),
+        simulated_(config.device) {}
+  ~FilePlace() override { unlock(); }
+
+  const std::string& name() const override { return path_; }
+  rocksdb::Env* env() override { return env_.get(); }
+  const std::string& database() const override { return database_; }
+
+  Result<void> open_for_writing() override {
+    const auto clock = options_.clock ? options_.clock : system_clock();
+    if (!simulated_) {
+      auto host = HostFile::open_for_writing(
+          path_,
+          {.create = options_.create_if_missing,
+           .timeout = options_.open_timeout_ms,
+           .allow_network_file_system = options_.allow_network_file_system,
+           .discard = discard_},
+          *clock);
+      if (!host) return pass(host);
+      host_ = std::move(*host);
+    }
+    auto opened = open_container({.create_if_missing = options_.create_if_missing});
+    if (!opened || !host_) return opened;
+    if (host_->empty()) {
+      if (auto published = host_->publish(); !published) return published;
+    }
+    return host_->announce();
+  }
+  bool fresh() const override { return container_->fresh(); }
+  Result<void> mark_created() override { return container_->mark_created(); }
+  std::size_t logs() const override {
+    const auto names = container_->children(database_);
+    if (!names) return 0;
+    return static_cast<std::size_t>(std::ranges::count_if(
+        *names, [](const std::string& name) { return name.ends_with(".log"); }));
+  }
+  Result<void> note_closed() override { return container_->close(); }
+  void unlock() override {
+    env_.reset();
+    container_.reset();
+    host_.reset();
+  }
+
+  Result<void> begin_reading() override {
+    env_.reset();
+    container_.reset();
+    if (host_) {
+      if (auto pinned = host_->repin(); !pinned) return pinned;
+    } else if (!simulated_) {
+      auto host = HostFile::open_for_reading(
+          path_, {.allow_network_file_system = options_.allow_network_file_system});
+      if (!host) {
+        settled_ = true;
+        return pass(host);
+      }
+      host_ = std::move(*host);
+    }
+    auto opened = open_container(
+        {.read_only = true, .keep_prefix = options_.damaged_log == DamagedLog::keep_prefix});
+    settled_ = !opened && ++failed_ >= looks_at_damage;
+    return opened;
+  }
+  bool unchanged_while_reading() override {
+    if (!container_) return settled_;
+    const auto same = container_->unchanged();
+    return same && *same;
+  }
+
+  std::uint64_t bytes() override { return container_->space().bytes; }
+  std::string advice_on_damage() const override {
+    return fmt::format(
+        "Restore a backup, or save every row that can be read into a fresh store: once salvage {} "
+        "FRESH",
+        path_);
+  }
+
+ private:
+  Result<void> open_container(const container::ContainerOptions& options) {
+    auto device = simulated_;
+    std::shared_ptr<container::Pins> pins = std::make_shared<container::NoPins>();
+    if (host_) {
+      device = {host_, &host_->device()};
+      pins = {host_, &host_->pins()};
+    }
+    auto opened = Container::open(device, pins, options);
+    if (!opened) return pass(opened);
+    container_ = std::move(*opened);
+    env_ = make_threads_env(rocksdb::NewCompositeEnv(container::make_file_system(container_)));
+    return {};
+  }
+
+  const std::string path_;
+  const std::string database_ = "/once";
+  const Options options_;
+  const bool discard_;
+  const std::shared_ptr<container::Device> simulated_;  // instead of the file, for tests
+  std::shared_ptr<HostFile> host_;
+  std::shared_ptr<Container> container_;
+  std::unique_ptr<rocksdb::Env> env_;
+  int failed_ = 0;        // openings to read, in a row
+  bool settled_ = false;  // the failure will not go away by itself
+};
+
+}  // namespace
+
+std::unique_ptr<Place> make_file_place(const std::string& path, const PlaceConfig& config) {
+  return std::make_unique<FilePlace>(path, config);
+}
+
+}  // namespace once::engine
