@@ -147,9 +147,12 @@ void Allocator::cut(std::uint64_t end) {
 Extents Allocator::runs(std::uint64_t bytes) const {
   Extents found;
   for (auto at = free_.begin(); at != free_.end();) {
-    const std::uint64_t stretch = stretch_at(at);
-    if (stretch >= bytes) found.push_back({.offset = at->first, .length = stretch});
-    at = free_.lower_bound(at->first + stretch);
+    const Extent stretch{.offset = at->first, .length = stretch_at(at)};
+    bool written = false;
+    for (; at != free_.end() && at->first < stretch.end(); ++at) {
+      written = written || at->second.written;
+    }
+    if (written && stretch.length >= bytes) found.push_back(stretch);
   }
   return found;
 }

@@ -50,7 +50,7 @@ class Allocator {
   [[nodiscard]] std::uint64_t used_end() const;
   // The file was cut to `end`, which is not below used_end().
   void cut(std::uint64_t end);
-  // Free runs of at least `bytes`.
+  // Free runs of at least `bytes` with blocks in them that were written to.
   [[nodiscard]] Extents runs(std::uint64_t bytes) const;
   // These blocks were punched out: they are free, and not written to any more.
   void mark_unwritten(const Extent& extent);

@@ -173,18 +173,18 @@ class Container {
  private:
   // Blocks that nobody will use once a few things have happened.
   struct Freed {
-    std::shared_ptr<File> file{};  // all of its extents; or, if null:
-    Extents extents{};
-    SharedExtents held{};        // not while somebody else holds this
-    std::uint64_t sequence = 0;  // of the journal, that freed it
-    std::uint64_t epoch = 0;     // of the pins
+    std::shared_ptr<File> file{};  // all of its extents, when nobody else has it any more
+    Extents extents{};             // of the file when it was removed; without one, these
+    SharedExtents held{};          // not while somebody else holds this
+    std::uint64_t sequence = 0;    // of the journal, that freed it
+    std::uint64_t epoch = 0;       // of the pins
   };
 
   Container(std::shared_ptr<Device> device, std::shared_ptr<Pins> pins,
             const ContainerOptions& options);
 
   // Opening, in container_open.cc.
-  Result<void> format();
+  Result<void> format(const ReadSuperblocks& cut_off);
   Result<void> load() ONCE_REQUIRES(mutex_);
   Result<void> claim_all() ONCE_REQUIRES(mutex_);
   Result<void> attach_files() ONCE_REQUIRES(mutex_);
@@ -261,7 +261,7 @@ class Container {
   // Of logs that RocksDB has not let go of: what a flush will need.
   std::atomic<std::uint64_t> log_bytes_{0};
   std::atomic<std::uint64_t> free_estimate_{0};
-  std::atomic<std::uint64_t> reserve_estimate_{0};
+  std::atomic<std::int64_t> credit_{0};  // bytes that admit() lets pass without looking
   std::atomic<int> cleaning_{0};
 
   Mutex sync_mutex_;

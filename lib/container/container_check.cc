@@ -64,12 +64,7 @@ Result<FsckReport> Container::fsck(const SpaceProgress& progress) {
     for (const auto& [id, entry] : table_.entries()) claim(table_.name_of(id), *entry.extents);
     report.blocks_used =
         (allocator_.end() - first_block_offset - blocks.free_bytes()) / block_bytes;
-    for (const Freed& freed : freed_) {
-      const File* file = freed.file.get();
-      [&]() ONCE_NO_ANALYSIS {
-        claim("freed blocks", file == nullptr ? freed.extents : *file->extents);
-      }();
-    }
+    for (const Freed& freed : freed_) claim("freed blocks", freed.extents);
     report.blocks = (allocator_.end() - first_block_offset) / block_bytes;
     report.blocks_free = report.blocks - report.blocks_used;
     if (blocks.free_bytes() != allocator_.free_bytes()) {

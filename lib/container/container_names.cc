@@ -30,7 +30,7 @@ void Container::drop(FileTable::Gone& gone) {
   for (Entry& entry : gone.files) {
     entry.file->removed = true;
     log_bytes_ -= entry.file->counted.exchange(0);
-    free_later({.file = std::move(entry.file)});
+    free_later({.file = std::move(entry.file), .extents = *entry.extents});
   }
   note_space();
 }

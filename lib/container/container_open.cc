@@ -21,10 +21,12 @@ Result<std::unique_ptr<Container>> Container::open(std::shared_ptr<Device> devic
   std::unique_ptr<Container> container(new Container(std::move(device), std::move(pins), options));
   const bool may_make = options.create_if_missing && !options.read_only;
   bool make = *size == 0;
+  ReadSuperblocks cut_off;
   if (!make) {
     auto found = read_superblocks(*container->device_);
     if (!found) return pass(found);
     make = !found->newest.created;
+    cut_off = std::move(*found);
   }
   if (make && !may_make) {
     return fail(ErrorCode::store_missing,
@@ -32,7 +34,7 @@ Result<std::unique_ptr<Container>> Container::open(std::shared_ptr<Device> devic
                 container->name());
   }
   if (make) {
-    if (auto formatted = container->format(); !formatted) return pass(formatted);
+    if (auto formatted = container->format(cut_off); !formatted) return pass(formatted);
   }
   MutexLock lock(container->mutex_);
   if (auto loaded = container->load(); !loaded) {
@@ -57,11 +59,12 @@ std::int64_t Container::time_ms() const {
   return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
 }
 
-Result<void> Container::format() {
+Result<void> Container::format(const ReadSuperblocks& cut_off) {
   Superblock superblock;
   superblock.store_id = options_.store_id;
   if (superblock.store_id == std::array<std::uint8_t, 16>{}) superblock.store_id = random_id();
-  superblock.generation = 1;
+  // While a superblock says that nothing counts, everything else may be overwritten.
+  superblock.generation = cut_off.newest.generation + 1;
   // The two copies of a slot are not neighbours: one bad place does not hit both.
   const std::uint64_t length = round_up(options_.slot_bytes, block_bytes);
   std::uint64_t at = first_block_offset;
@@ -72,7 +75,6 @@ Result<void> Container::format() {
       at += length;
     }
   }
-  if (auto emptied = device_->resize(0); !emptied) return emptied;
   if (auto sized = device_->resize(at); !sized) return sized;
   Journal journal(*device_);
   journal.set_seed(superblock.seed());
@@ -81,8 +83,8 @@ Result<void> Container::format() {
   }
   if (auto synced = device_->sync(); !synced) return synced;
   const std::string bytes = encode(superblock);
-  for (const std::uint64_t offset : superblock_offsets) {
-    if (auto written = device_->write(offset, bytes); !written) return written;
+  for (const int copy : {cut_off.spare, 1 - cut_off.spare}) {
+    if (auto written = device_->write(superblock_offsets[copy], bytes); !written) return written;
     if (auto synced = device_->sync(); !synced) return synced;
   }
   return {};

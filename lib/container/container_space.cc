@@ -26,7 +26,6 @@ std::uint64_t Container::reserve_bytes() const {
 
 void Container::note_space() {
   free_estimate_ = allocator_.free_bytes();
-  reserve_estimate_ = reserve_bytes();
 }
 
 Result<void> Container::grow(std::uint64_t bytes) {
@@ -202,9 +201,9 @@ Result<void> Container::reap() {
       continue;
     }
     if (freed.file) {
-      // Nobody else has it any more.
-      const File& file = *freed.file;
-      [&]() ONCE_NO_ANALYSIS { freed.extents = *file.extents; }();
+      // Against the order of locks, but nobody else has the file any more.
+      MutexLock lock(freed.file->mutex);
+      freed.extents = *freed.file->extents;
     }
     for (const Extent& extent : freed.extents) allocator_.release(extent, true);
   }
@@ -215,20 +214,26 @@ Result<void> Container::reap() {
 
 Result<void> Container::admit(std::uint64_t bytes) {
   if (auto writable = check_writable(); !writable) return writable;
-  // The log, what a flush makes of it, and what is there to be flushed already.
-  const std::uint64_t needed = 2 * bytes + growth_step + reserve_estimate_;
-  if (free_estimate_ >= needed + log_bytes_) return {};
+  // For the log, and for what a flush makes of it.
+  const auto cost = static_cast<std::int64_t>(2 * bytes);
+  if (credit_.fetch_sub(cost) >= cost) return {};
   MutexLock lock(mutex_);
+  credit_ = 0;
+  const std::uint64_t needed = 2 * bytes + growth_step + reserve_bytes();
   if (auto reaped = reap(); !reaped) return reaped;
   if (allocator_.free_bytes() < needed) {
     if (auto grown = grow(needed - allocator_.free_bytes()); !grown) return grown;
   }
   note_space();
-  if (allocator_.free_bytes() >= needed + log_bytes_) return {};
-  // That much more need not be taken yet, but must be to be had.
+  // What is in the logs already has to be flushed one day: that much need not be taken yet, but
+  // must be to be had.
   auto left = device_->space_left();
   if (!left) return pass(left);
-  if (allocator_.free_bytes() + *left >= needed + log_bytes_) return {};
+  if (allocator_.free_bytes() + *left >= needed + log_bytes_) {
+    // Blocks that are there let some more commits pass without another look.
+    credit_ = static_cast<std::int64_t>((allocator_.free_bytes() - needed + growth_step) / 4);
+    return {};
+  }
   return fail(ErrorCode::no_space,
               "{}: the disk is full; free some space, or remove what is not needed (once rm, once "
               "sweep)",
@@ -244,12 +249,7 @@ Result<std::uint64_t> Container::space_left() {
 SpaceReport Container::space() {
   MutexLock lock(mutex_);
   SpaceReport report{.bytes = allocator_.end(), .free = allocator_.free_bytes()};
-  for (const Freed& freed : freed_) {
-    const File* file = freed.file.get();
-    [&]() ONCE_NO_ANALYSIS {
-      report.held_back += length_of(file == nullptr ? freed.extents : *file->extents);
-    }();
-  }
+  for (const Freed& freed : freed_) report.held_back += length_of(freed.extents);
   for (const JournalSlot& slot : superblock_.slots) report.journal_bytes += 2 * slot.length;
   report.used = report.bytes - first_block_offset - report.free - report.held_back;
   return report;
