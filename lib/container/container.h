@@ -232,6 +232,13 @@ class Container {
   Result<std::uint64_t> oldest_held() ONCE_REQUIRES(mutex_);
   Result<void> begin_pins() ONCE_REQUIRES(mutex_);
   [[nodiscard]] std::uint64_t reserve_bytes() const ONCE_REQUIRES(mutex_);
+  // What of a file stands behind a limit, and where it can go instead; empty: it cannot.
+  struct Move {
+    Extents taken{};  // piece by piece in place of ...
+    Extents left{};
+    Extents after{};  // all of the file then
+  };
+  Result<Move> plan_move(const Extents& extents, std::uint64_t limit) ONCE_REQUIRES(mutex_);
   Result<bool> move_down(const std::shared_ptr<File>& file, std::uint64_t limit);
 
   const std::shared_ptr<Device> device_;

@@ -34,7 +34,8 @@ Result<void> Container::grow(std::uint64_t bytes) {
     if (auto sized = device_->resize(end + wanted); !sized) return sized;
     ++writes_;
     allocator_.grow(end + wanted);
-    return {};
+    // Before the journal says that a file has blocks there: a power cut may leave any mixture.
+    return sync_device();
   };
   const std::uint64_t ahead = std::min(most_growth, end / 8);
   auto grown = to(round_up(std::max(bytes, ahead), growth_step));
@@ -281,56 +282,74 @@ Result<bool> Container::move_down(const std::shared_ptr<File>& file, std::uint64
   MutexLock file_lock(file->mutex);
   if (file->removed) return false;
   const SharedExtents old = file->extents;
-  const std::uint64_t bytes = length_of(*old);
-  const std::uint64_t used = file->log ? file->position : file->size;
-  Extents taken;
+  Move move;
   {
     MutexLock lock(mutex_);
     if (auto reaped = reap(); !reaped) return pass(reaped);
-    std::uint64_t left = bytes;
-    while (left > 0) {
-      const auto whole = allocator_.take_below(left, limit);
-      const auto piece = whole ? whole : allocator_.take_lowest(left);
-      const bool too_far = piece && piece->end() > limit;
-      if (piece) taken.push_back(*piece);
-      if (!piece || too_far || taken.size() > most_pieces) break;
-      left -= piece->length;
-    }
-    const bool fits =
-        length_of(taken) == bytes &&
-        std::ranges::all_of(taken, [&](const Extent& at) { return at.end() <= limit; });
-    if (!fits) {
-      for (const Extent& back : taken) allocator_.release(back, false);
-      return false;
-    }
-    for (const Extent& extent : taken) {
-      if (auto real = device_->allocate(extent.offset, extent.length); !real) {
-        for (const Extent& back : taken) allocator_.release(back, false);
-        return pass(real);
-      }
-    }
+    auto planned = plan_move(*old, limit);
+    if (!planned) return pass(planned);
+    move = std::move(*planned);
   }
+  if (move.taken.empty()) return false;
   std::string piece;
-  for (std::uint64_t at = 0; at < used; at += piece.size()) {
-    piece.resize(std::min<std::uint64_t>(copy_bytes, used - at));
-    if (auto read = read_stream(*device_, *old, at, piece.size(), piece.data()); !read) {
-      MutexLock lock(mutex_);
-      for (const Extent& back : taken) allocator_.release(back, true);
-      return pass(read);
+  for (std::size_t i = 0; i < move.taken.size(); ++i) {
+    const Extent& to = move.taken[i];
+    for (std::uint64_t done = 0; done < to.length; done += piece.size()) {
+      piece.resize(std::min<std::uint64_t>(copy_bytes, to.length - done));
+      auto read = device_->read(move.left[i].offset + done, piece.size(), piece.data());
+      if (!read) {
+        MutexLock lock(mutex_);
+        for (const Extent& back : move.taken) allocator_.release(back, true);
+        return pass(read);
+      }
+      if (auto written = write(to.offset + done, piece); !written) return pass(written);
     }
-    if (auto written = write_stream(*device_, taken, at, piece); !written) {
-      return std::unexpected(poison(std::move(written.error())));
-    }
-    ++writes_;
   }
   if (auto synced = sync_device(); !synced) return pass(synced);
   MutexLock lock(mutex_);
-  if (auto committed = commit(Records().extents(file->id, taken), nullptr); !committed) {
+  if (auto committed = commit(Records().extents(file->id, move.after), nullptr); !committed) {
     return pass(committed);
   }
   file->extents = table_.find(file->id)->extents;
-  free_later({.extents = *old, .held = old});
+  free_later({.extents = std::move(move.left), .held = old});
   return true;
+}
+
+Result<Container::Move> Container::plan_move(const Extents& extents, std::uint64_t limit) {
+  Move move;
+  const auto undo = [&]() ONCE_REQUIRES(mutex_) {
+    for (const Extent& back : move.taken) allocator_.release(back, false);
+  };
+  for (const Extent& extent : extents) {
+    const std::uint64_t stays =
+        extent.offset >= limit ? 0 : std::min(extent.length, limit - extent.offset);
+    if (stays > 0) move.after.push_back({.offset = extent.offset, .length = stays});
+    for (std::uint64_t done = stays; done < extent.length;) {
+      const auto whole = allocator_.take_below(extent.length - done, limit);
+      const auto piece = whole ? whole : allocator_.take_lowest(extent.length - done);
+      if (!piece) {
+        undo();
+        return Move();
+      }
+      move.taken.push_back(*piece);
+      move.left.push_back({.offset = extent.offset + done, .length = piece->length});
+      move.after.push_back(*piece);
+      done += piece->length;
+      // No room before the limit, or in too many pieces.
+      if (piece->end() > limit || move.after.size() > extents.size() + most_pieces) {
+        undo();
+        return Move();
+      }
+    }
+  }
+  for (const Extent& extent : move.taken) {
+    auto real = device_->allocate(extent.offset, extent.length);
+    if (real) continue;
+    undo();
+    if (real.error().code == ErrorCode::no_space) return pass(real);
+    return std::unexpected(poison(std::move(real.error())));
+  }
+  return move;
 }
 
 Result<void> Container::compact(const SpaceProgress& progress) {
@@ -366,7 +385,7 @@ Result<void> Container::compact(const SpaceProgress& progress) {
     std::uint64_t done = 0;
     bool any = false;
     for (const auto& [end, file] : far) {
-      auto moved = move_down(file, end);
+      auto moved = move_down(file, limit);
       if (!moved) return pass(moved);
       any = any || *moved;
       done += [&] {

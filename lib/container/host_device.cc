@@ -182,7 +182,10 @@ Result<std::uint64_t> HostDevice::space_left() {
   } while (wrong == EINTR);
   if (wrong != 0) return failed(wrong, "asking for the space left for", name_);
   std::uint64_t left = 0;
-  if (__builtin_mul_overflow(disk.f_bavail, disk.f_frsize, &left)) left = largest_file;
+  // Without any blocks: one that does not count them.
+  if (disk.f_blocks == 0 || __builtin_mul_overflow(disk.f_bavail, disk.f_frsize, &left)) {
+    left = largest_file;
+  }
   struct rlimit limit{};
   if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
     left = std::min(left, limit.rlim_cur > *now ? limit.rlim_cur - *now : std::uint64_t{0});
