@@ -24,6 +24,12 @@ enum class Durability : std::uint8_t {
   buffered = 2,  // survives the end of the process, not of the machine
 };
 
+// How a store is kept on disk.
+enum class Layout : std::uint8_t {
+  file = 1,       // everything in one file
+  directory = 2,  // a directory with RocksDB's own files, which its tools can read
+};
+
 // What opening does with a write-ahead log that is damaged.
 enum class DamagedLog : std::uint8_t {
   refuse = 1,  // ErrorCode::damaged, naming the place. Nothing is lost silently
@@ -41,6 +47,12 @@ struct Options {
   std::size_t max_outcome_bytes = std::size_t{16} << 20;
   std::size_t max_event_bytes = std::size_t{1} << 20;
   bool create_if_missing = true;
+  // What a store is made as where there is none (an empty directory becomes a store in that
+  // directory). One that is there is recognised, whatever this says.
+  Layout layout = Layout::directory;
+  // A file system that other machines mount too is refused for writing, since its locks and syncs
+  // may not do what they say, and since a store belongs to one machine.
+  bool allow_network_file_system = false;
   // Only look: takes no lock, changes nothing on disk, works while another process holds the
   // store, and sees it as it was when open() returned.
   bool read_only = false;

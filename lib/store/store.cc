@@ -61,7 +61,7 @@ Result<Store> Store::open(std::string_view where, const Options& options) {
   if (scheme != std::string_view::npos) {
     return once::fail(
         ErrorCode::invalid_argument,
-        "stores of kind {} are not built in; give the path of a directory, or memory:",
+        "stores of kind {} are not built in; give a path, or memory:",
         where.substr(0, scheme));
   }
   if (options.damaged_log == DamagedLog::keep_prefix && !options.read_only) {

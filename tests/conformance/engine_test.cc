@@ -22,13 +22,16 @@ using namespace std::chrono_literals;
 namespace {
 
 // The engines: each gives open(), which opens the same rows again where `lasting`.
-struct InDirectory {
+template <Layout layout>
+struct OnDisk {
   static constexpr bool lasting = true;
-  std::unique_ptr<Engine> open(const Options& options) const {
+  std::unique_ptr<Engine> open(Options options) const {
+    options.layout = layout;
     return value_of(EmbeddedEngine::open(directory.file("store"), {.options = options}));
   }
   TemporaryDirectory directory{quick_place()};
 };
+struct InDirectory : OnDisk<Layout::directory> {};
 struct InMemory {
   static constexpr bool lasting = false;
   static std::unique_ptr<Engine> open(const Options& options) {

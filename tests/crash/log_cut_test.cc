@@ -1,5 +1,5 @@
-// A log whose tail is torn off after a kill: what stands before the cut is all there, in a legal
-// state, and what stood behind it is gone as if it had never been asked for.
+// A log in a directory whose tail is torn off after a kill: what stands before the cut is all
+// there, in a legal state, and what stood behind it is gone as if it had never been asked for.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -40,7 +40,8 @@ std::string read_file(const std::string& path) {
 // A store that was killed, and what its newest log holds.
 class Torn {
  public:
-  explicit Torn(std::uint64_t seed) : scenario_(seed, directory_.path()), random_(seed) {
+  explicit Torn(std::uint64_t seed)
+      : scenario_(seed, directory_.path(), Sabotage::none, Layout::directory), random_(seed) {
     scenario_.live("load", {.phase = "loading", .delay = std::chrono::milliseconds(60)});
     // Again if the log has just been changed for a new one, in which there is little to cut.
     for (int i = 0; i < 20 && records_.size() <= 2; ++i) {

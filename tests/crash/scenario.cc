@@ -8,6 +8,7 @@
 namespace once::crash {
 namespace {
 
+constexpr Layout layouts[] = {Layout::directory};
 constexpr std::size_t budgets[] = {std::size_t{1} << 20, std::size_t{4} << 20,
                                    std::size_t{32} << 20};
 
@@ -21,11 +22,13 @@ std::string worker_program() {
   return std::filesystem::read_symlink("/proc/self/exe").parent_path() / "crash_worker";
 }
 
-Scenario::Scenario(std::uint64_t seed, std::string directory, Sabotage sabotage)
+Scenario::Scenario(std::uint64_t seed, std::string directory, Sabotage sabotage,
+                   std::optional<Layout> layout)
     : seed_(seed),
       directory_(std::move(directory)),
       sabotage_(sabotage),
       memory_(budgets[seed % std::size(budgets)]),
+      layout_(layout.value_or(layouts[seed / std::size(budgets) % std::size(layouts)])),
       random_(seed) {}
 
 void Scenario::run(unsigned kills) {
@@ -64,7 +67,8 @@ void Scenario::live() {
 void Scenario::live(const std::string& mode, const Moment& moment) {
   Victim victim(worker_program(), {store(), directory_ + "/effects", std::to_string(life_),
                                    std::to_string(random_() >> 1), mode, std::to_string(memory_),
-                                   std::to_string(static_cast<int>(sabotage_))});
+                                   std::to_string(static_cast<int>(sabotage_)),
+                                   std::to_string(static_cast<int>(layout_))});
   const bool killed = victim.kill_at(moment, [this](const Message& message) {
     model_.take(message);
     if (message.kind != "phase") return;
@@ -82,6 +86,7 @@ void Scenario::live(const std::string& mode, const Moment& moment) {
 void Scenario::look(bool read_only, const Rows* before, Rows& rows) {
   Options options;
   options.memory_budget = memory_;
+  options.layout = layout_;
   options.read_only = read_only;
   auto store = Store::open(this->store(), options);
   if (!store) {

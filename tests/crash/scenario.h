@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "model.h"
+#include "once/options.h"
 #include "victim.h"
 
 namespace once::crash {
@@ -25,7 +27,8 @@ struct Report {
 class Scenario {
  public:
   // Works within `directory`, which holds nothing else.
-  Scenario(std::uint64_t seed, std::string directory, Sabotage sabotage = Sabotage::none);
+  Scenario(std::uint64_t seed, std::string directory, Sabotage sabotage = Sabotage::none,
+           std::optional<Layout> layout = {});  // none: by the seed
 
   // Lives until so many kills were made or a problem was found.
   void run(unsigned kills);
@@ -50,6 +53,7 @@ class Scenario {
   const std::string directory_;
   const Sabotage sabotage_;
   const std::size_t memory_;
+  const Layout layout_;
   std::mt19937_64 random_;
   unsigned life_ = 0;
   Model model_;

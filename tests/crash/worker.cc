@@ -49,6 +49,7 @@ bool Worker::open() {
   phase("opening");
   Options options;
   options.memory_budget = task.memory;
+  options.layout = task.layout;
   auto opened = Store::open(task.store, options);
   if (!opened) {
     bad(Key("-"), "open", opened.error());
@@ -148,13 +149,13 @@ int run(Task task) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  if (arguments.size() != 7) return 2;
-  return once::crash::run(
-      {.store = arguments[0],
-       .effects = arguments[1],
-       .life = static_cast<unsigned>(std::stoul(arguments[2])),
-       .seed = std::stoull(arguments[3]),
-       .mode = arguments[4],
-       .memory = std::stoull(arguments[5]),
-       .sabotage = static_cast<once::crash::Sabotage>(std::stoi(arguments[6]))});
+  if (arguments.size() != 8) return 2;
+  return once::crash::run({.store = arguments[0],
+                           .effects = arguments[1],
+                           .life = static_cast<unsigned>(std::stoul(arguments[2])),
+                           .seed = std::stoull(arguments[3]),
+                           .mode = arguments[4],
+                           .memory = std::stoull(arguments[5]),
+                           .sabotage = static_cast<once::crash::Sabotage>(std::stoi(arguments[6])),
+                           .layout = static_cast<once::Layout>(std::stoi(arguments[7]))});
 }

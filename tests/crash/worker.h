@@ -20,6 +20,7 @@ struct Task {
   std::string mode;  // load, sweep, backup, close or reopen: what is done besides
   std::size_t memory = 0;
   Sabotage sabotage = Sabotage::none;
+  Layout layout{};
 };
 
 // Lets many pass, or one alone; who wants to be alone is not overtaken for ever.

@@ -1,4 +1,5 @@
-// The embedded engine on a disk that fails: at every call of opening, writing and sweeping.
+// The embedded engine in a directory, on a disk that fails: at every call of opening, writing and
+// sweeping.
 #include "engine/embedded/embedded_engine.h"
 
 #include <doctest/doctest.h>
@@ -30,6 +31,7 @@ struct Place {
     Options options;
     options.open_timeout_ms = 0ms;
     options.clock = clock;
+    options.layout = Layout::directory;
     return EmbeddedEngine::open(path, {.options = options, .file_system = disk});
   }
 };

@@ -6,14 +6,15 @@
 #include <thread>
 
 #include "store/fixture.h"
+#include "support/layouts.h"
 
 using namespace once;
 using namespace once::testing;
 
-TEST_CASE("opening to read goes on while the writer makes and removes files") {
+TEST_CASE_TEMPLATE("opening to read goes on while the writer makes and removes files", L, LAYOUTS) {
   const TemporaryDirectory directory;
   const std::string path = directory.file("s");
-  Store store = value_of(Store::open(path));
+  Store store = value_of(Store::open(path, {.layout = L::layout}));
   value_of(store.execute("k", [] { return Bytes("kept"); }));
   std::atomic<bool> ended = false;
   std::thread sweeping([&] {

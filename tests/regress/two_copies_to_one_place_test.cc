@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "store/fixture.h"
+#include "support/layouts.h"
 
 using namespace once;
 using namespace once::testing;
 
-TEST_CASE("of two copies to one place one succeeds, and is whole") {
+TEST_CASE_TEMPLATE("of two copies to one place one succeeds, and is whole", L, LAYOUTS) {
   const TemporaryDirectory directory;
-  Store store = value_of(Store::open(directory.file("s")));
+  Store store = value_of(Store::open(directory.file("s"), {.layout = L::layout}));
   value_of(store.execute("k", [] { return Bytes("kept"); }));
   for (int round = 0; round < 10; ++round) {
     const std::string place = directory.file("copy" + std::to_string(round));

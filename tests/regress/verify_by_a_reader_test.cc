@@ -3,14 +3,16 @@
 #include <doctest/doctest.h>
 
 #include "store/fixture.h"
+#include "support/layouts.h"
 
 using namespace once;
 using namespace once::testing;
 
-TEST_CASE("a reader checks what it sees, although the writer has replaced every file of it") {
+TEST_CASE_TEMPLATE(
+    "a reader checks what it sees, although the writer has replaced every file of it", L, LAYOUTS) {
   const TemporaryDirectory directory;
   const std::string path = directory.file("s");
-  Store writer = value_of(Store::open(path));
+  Store writer = value_of(Store::open(path, {.layout = L::layout}));
   value_of(writer.execute("first", [] { return Bytes("x"); }));
   value_of(writer.sweep());
   Store reader = value_of(Store::open(path, {.read_only = true}));

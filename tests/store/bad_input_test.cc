@@ -159,11 +159,12 @@ TEST_CASE("a database of RocksDB that is no store") {
 TEST_CASE("a store of a newer format") {
   const TemporaryDirectory directory;
   const std::string path = directory.file("store");
-  make_sample(path);
   SUBCASE("by its marker") {
+    make_sample(path, Layout::directory);
     write_file(path + "/ONCE", "once store\nformat " + std::to_string(store_format + 1) + "\n");
   }
-  SUBCASE("by its row") {
+  SUBCASE("by its row, in a directory") {
+    make_sample(path, Layout::directory);
     RawStore(path).put(Table::all, Bytes(model::format_row), model::encode_u64(store_format + 1));
   }
   for (const bool read_only : {true, false}) {
@@ -181,7 +182,7 @@ TEST_CASE("no permission") {
   const TemporaryDirectory directory;
   REQUIRE(::chmod(directory.path().c_str(), 0755) == 0);
   const std::string path = directory.file("store");
-  make_sample(path);
+  make_sample(path, Layout::directory);
   const auto before = files_of(path);
   // 0: the error is `permission` and names the place.
   const auto open_as_nobody = [](const std::string& where, bool read_only) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "fixture.h"
+#include "support/layouts.h"
 
 using namespace once;
 using namespace once::testing;
@@ -33,10 +34,10 @@ void fill(Store& store) {
 
 }  // namespace
 
-TEST_CASE("a backup of a store in use holds what it holds, and verifies") {
+TEST_CASE_TEMPLATE("a backup of a store in use holds what it holds, and verifies", L, LAYOUTS) {
   const TemporaryDirectory directory;
   const Simulation simulation;
-  Store store = simulation.open(directory.file("s"));
+  Store store = simulation.open(directory.file("s"), L::layout);
   fill(store);
   value_of(store.backup(directory.file("copy")));
   CHECK(error_of(store.backup(directory.file("copy"))) == ErrorCode::invalid_argument);
@@ -55,20 +56,21 @@ TEST_CASE("a backup of a store in use holds what it holds, and verifies") {
         Bytes("\xfe\0", 2));
 }
 
-TEST_CASE("a loader that does not finish leaves nothing behind") {
+TEST_CASE_TEMPLATE("a loader that does not finish leaves nothing behind", L, LAYOUTS) {
   const TemporaryDirectory directory;
   {
-    Loader loader = value_of(Loader::create(directory.file("s")));
+    Loader loader = value_of(Loader::create(directory.file("s"), {.layout = L::layout}));
     value_of(loader.add(DataRow{.key = "k", .value = "v"}));
     CHECK(error_of(loader.add(KeyRow{})) == ErrorCode::invalid_argument);
   }
   CHECK(std::filesystem::is_empty(directory.path()));
 }
 
-TEST_CASE("a loader takes an empty directory, and nothing else that is there") {
+TEST_CASE_TEMPLATE("a loader takes an empty directory, and nothing else that is there", L,
+                   LAYOUTS) {
   const TemporaryDirectory directory;
   std::filesystem::create_directory(directory.file("empty"));
-  Loader loader = value_of(Loader::create(directory.file("empty")));
+  Loader loader = value_of(Loader::create(directory.file("empty"), {.layout = L::layout}));
   value_of(loader.finish());
   CHECK(error_of(loader.finish()) == ErrorCode::closed);
   Store store = value_of(Store::open(directory.file("empty")));

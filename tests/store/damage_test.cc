@@ -1,4 +1,5 @@
-// Damaged files: a clear error, or the very same answers as before; never others, never a crash.
+// Damaged files of a store in a directory: a clear error, or the very same answers as before; never
+// others, never a crash.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -18,7 +19,7 @@ using Files = std::map<std::string, std::string>;
 
 struct Sample {
   Sample() {
-    make_sample(path);
+    make_sample(path, Layout::directory);
     files = files_of(path);
     Store store = value_of(Store::open(path, {.read_only = true}));
     rows = value_of(rows_of(store));
@@ -214,7 +215,7 @@ std::vector<std::uint64_t> history_of(Store& store) {
 // The files of a store whose process was killed: its newest log has no known end.
 Files killed_store(std::vector<std::uint64_t>& history) {
   const TemporaryDirectory directory{quick_place()};
-  Store store = value_of(Store::open(directory.file("store")));
+  Store store = value_of(Store::open(directory.file("store"), {.layout = Layout::directory}));
   write_some(store, "first");
   write_some(store, "second");
   history = history_of(store);

@@ -12,7 +12,7 @@
 
 #include "store/sample_store.h"
 #include "support/child.h"
-#include "support/files.h"
+#include "support/layouts.h"
 #include "support/temporary_directory.h"
 
 using namespace once;
@@ -74,13 +74,14 @@ bool is_clear(const Error& error) {
 
 }  // namespace
 
-TEST_CASE("a failed write poisons: reading goes on, writing says so, the owner finds out") {
+TEST_CASE_TEMPLATE("a failed write poisons: reading goes on, writing says so, the owner finds out",
+                   L, LAYOUTS) {
   const TemporaryDirectory directory;
   const std::string path = directory.file("store");
   Reservation mine;
   Reservation other;
   {
-    Store store = value_of(Store::open(path));
+    Store store = value_of(Store::open(path, {.layout = L::layout}));
     value_of(store.execute("done", [] { return Bytes("value"); }));
     mine = reserve(store, "mine");
     other = reserve(store, "other");
@@ -115,11 +116,12 @@ TEST_CASE("a failed write poisons: reading goes on, writing says so, the owner f
   CHECK(value_of(store.find("mine"))->record.token == mine.token);
 }
 
-TEST_CASE("a failed write in the middle of execute: the work ran, and does not run unseen again") {
+TEST_CASE_TEMPLATE("a failed write in the middle of execute: the work does not run unseen again", L,
+                   LAYOUTS) {
   const TemporaryDirectory directory;
   const std::string path = directory.file("store");
   {
-    Store store = value_of(Store::open(path));
+    Store store = value_of(Store::open(path, {.layout = L::layout}));
     std::optional<FileSizeLimit> limit;
     CHECK(error_of(store.execute("key", [&] {
             limit.emplace(4096);
@@ -143,7 +145,7 @@ TEST_CASE("a disk that is full, by every kind of write, again and again") {
     return;
   }
   const std::string path = disk.file("store");
-  const Options options{.memory_budget = 1 << 20};
+  const Options options{.memory_budget = 1 << 20, .layout = Layout::directory};
   std::set<std::string> acknowledged;
   int full = 0;
   for (int round = 0; round < 6; ++round) {

@@ -18,15 +18,17 @@ struct Simulation {
   std::shared_ptr<ManualClock> clock = std::make_shared<ManualClock>();
   std::shared_ptr<SimulatedProcesses> processes = std::make_shared<SimulatedProcesses>();
 
-  [[nodiscard]] Options options() const {
+  [[nodiscard]] Options options(Layout layout = Options{}.layout) const {
     Options options;
+    options.layout = layout;
     options.clock = clock;
     options.processes = processes;
     options.open_timeout_ms = 0ms;
     return options;
   }
-  [[nodiscard]] Store open(std::string_view where = "memory:") const {
-    return value_of(Store::open(where, options()));
+  [[nodiscard]] Store open(std::string_view where = "memory:",
+                           Layout layout = Options{}.layout) const {
+    return value_of(Store::open(where, options(layout)));
   }
 };
 

@@ -5,6 +5,7 @@
 
 #include "store/sample_store.h"
 #include "support/child.h"
+#include "support/layouts.h"
 #include "support/temporary_directory.h"
 
 using namespace once;
@@ -50,11 +51,13 @@ int call_all(Store& store, const Reservation& mine) {
 
 }  // namespace
 
-TEST_CASE("every call in the child says that it is a fork, and destroying the store is fine") {
+TEST_CASE_TEMPLATE(
+    "every call in the child says that it is a fork, and destroying the store is fine", L,
+    LAYOUTS) {
   const TemporaryDirectory directory;
   for (const std::string& where : {std::string("memory:"), directory.file("store")}) {
     CAPTURE(where);
-    std::optional<Store> store = value_of(Store::open(where));
+    std::optional<Store> store = value_of(Store::open(where, {.layout = L::layout}));
     const Reservation mine = reserve(*store, "mine");
     // A heartbeat thread and RocksDB's are there when the fork happens.
     value_of(store->execute("before", [] { return 1; }));
@@ -70,10 +73,11 @@ TEST_CASE("every call in the child says that it is a fork, and destroying the st
   }
 }
 
-TEST_CASE("a child that lives on does not keep the store, and may open it by itself") {
+TEST_CASE_TEMPLATE("a child that lives on does not keep the store, and may open it by itself", L,
+                   LAYOUTS) {
   const TemporaryDirectory directory;
   const std::string path = directory.file("store");
-  std::optional<Store> store = value_of(Store::open(path));
+  std::optional<Store> store = value_of(Store::open(path, {.layout = L::layout}));
   const Reservation mine = reserve(*store, "mine");
   Child child([&](Child& me) {
     me.tell();

@@ -4,25 +4,30 @@
 #include <doctest/doctest.h>
 #include <rocksdb/db.h>
 
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "engine/embedded/place.h"
 #include "once/bytes.h"
 #include "once/row.h"
+#include "support/check_result.h"
 
 namespace once::testing {
 
 class RawStore {
  public:
-  explicit RawStore(const std::string& path) : path_(path) {
+  explicit RawStore(const std::string& path)
+      : place_(value_of(engine::make_place(path, {.options = {.create_if_missing = false}}))) {
+    value_of(place_->open_for_writing());
     std::vector<rocksdb::ColumnFamilyDescriptor> families{{"default", {}}};
     for (const char* name : {"keys", "results", "checkpoints", "outbox", "history", "data"}) {
       families.emplace_back(name, rocksdb::ColumnFamilyOptions());
     }
     rocksdb::DB* db = nullptr;
-    const auto status = rocksdb::DB::Open({}, path, families, &families_, &db);
+    rocksdb::DBOptions options;
+    options.env = place_->env();
+    const auto status = rocksdb::DB::Open(options, place_->database(), families, &families_, &db);
     if (!status.ok()) FAIL(status.ToString());
     db_.reset(db);
   }
@@ -31,8 +36,7 @@ class RawStore {
   ~RawStore() {
     for (auto* family : families_) db_->DestroyColumnFamilyHandle(family);
     db_.reset();
-    // The list of logs that the store had is not right any more.
-    std::filesystem::remove(path_ + "/ONCE.files");
+    CHECK(place_->note_closed().has_value());
   }
 
   // Table::all stands for the store's own rows.
@@ -55,7 +59,7 @@ class RawStore {
     return families_[static_cast<std::size_t>(table)];
   }
 
-  const std::string path_;
+  const std::unique_ptr<engine::Place> place_;
   std::vector<rocksdb::ColumnFamilyHandle*> families_;
   std::unique_ptr<rocksdb::DB> db_;
 };

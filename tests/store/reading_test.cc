@@ -5,7 +5,7 @@
 
 #include "store/sample_store.h"
 #include "support/child.h"
-#include "support/files.h"
+#include "support/layouts.h"
 #include "support/temporary_directory.h"
 
 using namespace once;
@@ -19,14 +19,22 @@ struct Place {
   std::string path = directory.file("store");
 };
 
+template <class L>
+Store make_store(const std::string& path) {
+  return value_of(Store::open(path, {.layout = L::layout}));
+}
+
 std::string name_of(int number) {
   return "key " + std::to_string(number);
 }
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Place, "on a held store a reader sees what was acknowledged before it came") {
-  Store writer = value_of(Store::open(path));
+TEST_CASE_TEMPLATE("on a held store a reader sees what was acknowledged before it came", L,
+                   LAYOUTS) {
+  const Place place;
+  const std::string& path = place.path;
+  Store writer = make_store<L>(path);
   write_some(writer, "first");
   const auto before = value_of(rows_of(writer));
   Store reader = value_of(Store::open(path, {.read_only = true}));
@@ -36,13 +44,15 @@ TEST_CASE_FIXTURE(Place, "on a held store a reader sees what was acknowledged be
   CHECK(value_of(rows_of(writer)).size() > before.size());
 }
 
-TEST_CASE_FIXTURE(Place, "a reader changes no byte, held or not") {
-  std::optional<Store> writer = value_of(Store::open(path));
+TEST_CASE_TEMPLATE("a reader changes no byte, held or not", L, LAYOUTS) {
+  const Place place;
+  const std::string& path = place.path;
+  std::optional<Store> writer = make_store<L>(path);
   // No sweep: the writer would be compacting in the background.
   write_some(*writer, "first");
   for (const bool held : {true, false}) {
     if (!held) writer.reset();
-    const auto before = files_of(path);
+    const auto before = content_of(path);
     {
       Store reader = value_of(Store::open(path, {.read_only = true}));
       (void)value_of(rows_of(reader));
@@ -51,21 +61,23 @@ TEST_CASE_FIXTURE(Place, "a reader changes no byte, held or not") {
       (void)value_of(reader.find("nothing"));
       value_of(reader.close());
     }
-    CHECK(files_of(path) == before);
+    CHECK(content_of(path) == before);
   }
 }
 
-TEST_CASE_FIXTURE(Place, "what would change it is refused by name") {
-  make_sample(path);
+TEST_CASE_TEMPLATE("what would change it is refused by name", L, LAYOUTS) {
+  const Place place;
+  const std::string& path = place.path;
+  make_sample(path, L::layout);
   Store reader = value_of(Store::open(path, {.read_only = true}));
-  const auto before = files_of(path);
+  const auto before = content_of(path);
   CHECK(error_of(reader.reserve("key")) == ErrorCode::unsupported);
   CHECK(error_of(reader.execute("key", [] { return 1; })) == ErrorCode::unsupported);
   CHECK(error_of(reader.transact("key", [](Transaction&) { return 1; })) == ErrorCode::unsupported);
   CHECK(error_of(reader.remove("key")) == ErrorCode::unsupported);
   CHECK(error_of(reader.publish({.type = "event"})) == ErrorCode::unsupported);
   CHECK(error_of(reader.sweep()) == ErrorCode::unsupported);
-  CHECK(files_of(path) == before);
+  CHECK(content_of(path) == before);
   // A finished key is answered.
   const auto replay =
       value_of(reader.execute(Key("tenant", "last", "done 0"), [] { return Bytes("again"); }));
@@ -73,8 +85,10 @@ TEST_CASE_FIXTURE(Place, "what would change it is refused by name") {
   CHECK(replay.value() == std::string(100, 'a'));
 }
 
-TEST_CASE_FIXTURE(Place, "a reader keeps nobody from opening to write, nor from closing") {
-  make_sample(path);
+TEST_CASE_TEMPLATE("a reader keeps nobody from opening to write, nor from closing", L, LAYOUTS) {
+  const Place place;
+  const std::string& path = place.path;
+  make_sample(path, L::layout);
   Store reader = value_of(Store::open(path, {.read_only = true}));
   const auto before = value_of(rows_of(reader));
   for (int i = 0; i < 3; ++i) {
@@ -86,19 +100,20 @@ TEST_CASE_FIXTURE(Place, "a reader keeps nobody from opening to write, nor from 
   CHECK(value_of(rows_of(reader)) == before);
 }
 
-TEST_CASE_FIXTURE(Place, "readers come and go while another process flushes and compacts") {
-  Child writer([this](Child& me) {
-    auto store = Store::open(path);
+TEST_CASE_TEMPLATE("readers come and go while another process flushes and compacts", L, LAYOUTS) {
+  const Place place;
+  const std::string& path = place.path;
+  Child writer([&](Child& me) {
+    auto store = Store::open(path, {.layout = L::layout});
     if (!store) return 1;
     // Tells of each commit after it was acknowledged, and sweeps after each few.
-    for (int i = 0; i < 2000; ++i) {
+    for (int i = 0;; ++i) {
       const auto done = store->transact(name_of(i), [&](Transaction&) { return Bytes("value"); },
                                         {.durability = Durability::buffered});
       if (!done) return 2;
       if (i % 4 == 3 && !store->sweep()) return 3;
       me.tell();
     }
-    return 0;
   });
   int acknowledged = 0;
   int missing = 0;
@@ -121,8 +136,10 @@ TEST_CASE_FIXTURE(Place, "readers come and go while another process flushes and 
   CHECK(writer.end() == -SIGKILL);
 }
 
-TEST_CASE_FIXTURE(Place, "readers come and go while writers open, close and are killed") {
-  value_of(value_of(Store::open(path)).execute("first", [] { return 1; }));
+TEST_CASE_TEMPLATE("readers come and go while writers open, close and are killed", L, LAYOUTS) {
+  const Place place;
+  const std::string& path = place.path;
+  value_of(make_store<L>(path).execute("first", [] { return 1; }));
   for (int round = 0; round < 5; ++round) {
     Child writer([&, round](Child& me) {
       for (int i = 0; i < 100; ++i) {

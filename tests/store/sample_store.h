@@ -50,9 +50,9 @@ inline void write_some(Store& store, const std::string& name) {
 }
 
 // Tables, several logs, and a store that was closed.
-inline void make_sample(const std::string& path) {
+inline void make_sample(const std::string& path, Layout layout = Options{}.layout) {
   {
-    Store store = value_of(Store::open(path));
+    Store store = value_of(Store::open(path, {.layout = layout}));
     write_some(store, "swept");
     value_of(store.sweep());
     write_some(store, "after");

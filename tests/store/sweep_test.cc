@@ -1,9 +1,7 @@
 #include <doctest/doctest.h>
 
-#include <fstream>
-#include <iterator>
-
 #include "fixture.h"
+#include "support/layouts.h"
 
 using namespace once;
 using namespace once::testing;
@@ -71,17 +69,15 @@ TEST_CASE("a sweep removes what has expired, and nothing else") {
   value_of(store.complete(held, Outcome::success("late")));
 }
 
-TEST_CASE("expired rows are gone from disk after a sweep") {
+TEST_CASE_TEMPLATE("expired rows are gone from disk after a sweep", L, LAYOUTS) {
   const TemporaryDirectory directory;
   const Simulation simulation;
   const std::string secret = "a value that can be found in the files";
-  Store store = simulation.open(directory.file("s"));
+  Store store = simulation.open(directory.file("s"), L::layout);
   value_of(store.execute("k", [&] { return secret; }, {.retention = 1h}));
   const auto found_in_files = [&] {
     bool found = false;
-    for (const auto& file : std::filesystem::directory_iterator(directory.file("s"))) {
-      std::ifstream in(file.path(), std::ios::binary);
-      const std::string content{std::istreambuf_iterator<char>(in), {}};
+    for (const auto& [name, content] : content_of(directory.file("s"))) {
       found = found || content.find(secret) != std::string::npos;
     }
     return found;
@@ -92,10 +88,10 @@ TEST_CASE("expired rows are gone from disk after a sweep") {
   CHECK_FALSE(found_in_files());
 }
 
-TEST_CASE("a million expired keys leave a store under 10 MB") {
+TEST_CASE_TEMPLATE("a million expired keys leave a store under 10 MB", L, LAYOUTS) {
   const TemporaryDirectory directory;
   const Simulation simulation;
-  Store store = simulation.open(directory.file("s"));
+  Store store = simulation.open(directory.file("s"), L::layout);
   constexpr int keys = 1'000'000;
   constexpr int batch = 1000;
   for (int first = 0; first < keys; first += batch) {

@@ -15,10 +15,11 @@ namespace {
 struct Arguments {
   std::string store;
   std::string destination;
+  Layout layout = Options{}.layout;
 };
 
 Result<void> copy(const Arguments& arguments) {
-  auto store = open_to_read(arguments.store);
+  auto store = open_to_read(arguments.store, {.layout = arguments.layout});
   if (!store) return pass(store);
   ProgressBar bar("copying");
   return store->backup(arguments.destination, bar.listener());
@@ -46,6 +47,7 @@ void add_backup(CLI::App& app, Context& context) {
   command->add_option("DEST", arguments->destination, "Path of the copy; nothing may be there")
       ->required()
       ->type_name("");
+  add_layout_option(*command, arguments->layout);
   command->callback([arguments, &context] { backup(*arguments, context); });
 }
 

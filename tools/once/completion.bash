@@ -100,6 +100,7 @@ _once_complete() {
       ;;
     --format) mapfile -t COMPREPLY < <(compgen -W "table json jsonl" -- "$cur"); return ;;
     --damaged-log) mapfile -t COMPREPLY < <(compgen -W "refuse keep-prefix" -- "$cur"); return ;;
+    --layout) mapfile -t COMPREPLY < <(compgen -W "file directory" -- "$cur"); return ;;
     --as) mapfile -t COMPREPLY < <(compgen -W "success failure rerun" -- "$cur"); return ;;
     --on-crash) mapfile -t COMPREPLY < <(compgen -W "rerun in-doubt" -- "$cur"); return ;;
     --ttl | --lease | --wait | --keep-failures)
@@ -122,13 +123,14 @@ _once_complete() {
       ;;
     run)
       options+=" --key --tenant --operation --ttl --lease --wait --on-crash --keep-failures"
-      options+=" --no-fingerprint"
+      options+=" --no-fingerprint --layout"
       ;;
-    lock) options+=" --lease --wait" ;;
+    lock) options+=" --lease --wait --layout" ;;
     ls | events) options+=" --status" ;;
     log) options+=" --key --follow" ;;
     dump) options+=" --table --format --damaged-log" ;;
-    load) options+=" --from" ;;
+    load) options+=" --from --layout" ;;
+    backup) options+=" --layout" ;;
     resolve) options+=" --as --value --code --message" ;;
     key)
       [[ $position == 0 ]] && options+=" smith content"

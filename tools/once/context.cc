@@ -61,17 +61,27 @@ void add_store_argument(CLI::App& command, std::string& store) {
   command.add_option("STORE", store, "Path of the store")->required()->type_name("");
 }
 
+void add_layout_option(CLI::App& command, Layout& layout) {
+  command
+      .add_option_function<std::string>(
+          "--layout",
+          [&layout](const std::string& name) {
+            layout = name == "file" ? Layout::file : Layout::directory;
+          },
+          "How a store that is made here is kept; one that is there already is recognised")
+      ->check(CLI::IsMember({"file", "directory"}))
+      ->default_str(Options{}.layout == Layout::file ? "file" : "directory");
+}
+
 void add_key_argument(CLI::App& command, std::string& key) {
   command.add_option("KEY", key, "tenant/operation/id, or just id; %XX stands for any byte")
       ->required()
       ->type_name("");
 }
 
-Result<Store> open_to_read(const std::string& where, DamagedLog damaged_log) {
-  Options options;
+Result<Store> open_to_read(const std::string& where, Options options) {
   options.read_only = true;
   options.create_if_missing = false;
-  options.damaged_log = damaged_log;
   return Store::open(where, options);
 }
 

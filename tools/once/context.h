@@ -54,12 +54,15 @@ CLI::App* add_command(CLI::App& app, Context& context, std::string name, std::st
 // The STORE that every subcommand but `key` begins with.
 void add_store_argument(CLI::App& command, std::string& store);
 
+// --layout, for subcommands that make a store where there is none.
+void add_layout_option(CLI::App& command, Layout& layout);
+
 // The KEY, in its written form.
 void add_key_argument(CLI::App& command, std::string& key);
 
 // For looking: takes no lock, changes nothing, works while an application holds the store.
-[[nodiscard]] Result<Store> open_to_read(const std::string& where,
-                                         DamagedLog damaged_log = DamagedLog::refuse);
+// Of `options` whatever else is said there counts.
+[[nodiscard]] Result<Store> open_to_read(const std::string& where, Options options = {});
 // For changing what is there: a mistyped path must not make a store.
 [[nodiscard]] Result<Store> open_to_write(const std::string& where);
 

@@ -69,7 +69,7 @@ void dump(const Arguments& arguments, Context& context) {
   if (!format) return context.fail(format.error());
   const auto damaged_log = parse_damaged_log(arguments.damaged_log);
   if (!damaged_log) return context.fail(damaged_log.error());
-  auto store = open_to_read(arguments.store, *damaged_log);
+  auto store = open_to_read(arguments.store, {.damaged_log = *damaged_log});
   if (!store) return context.fail(store.error());
   std::uint64_t count = 0;
   bool whole = true;  // nothing that was to be printed was left out

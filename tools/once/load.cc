@@ -28,6 +28,7 @@ namespace {
 struct Arguments {
   std::string store;
   std::string from = "-";
+  Layout layout = Options{}.layout;
 };
 
 // A row holds 1 GiB at most; a longer line is not one, and must not fill the memory.
@@ -205,6 +206,7 @@ Result<std::uint64_t> load_rows(const Arguments& arguments) {
   auto lines = Lines::open(arguments.from);
   if (!lines) return pass(lines);
   Options options;
+  options.layout = arguments.layout;
   // Whatever an application was allowed to keep must come back.
   options.max_outcome_bytes = std::numeric_limits<std::uint32_t>::max();
   options.max_event_bytes = std::numeric_limits<std::uint32_t>::max();
@@ -247,6 +249,7 @@ void add_load(CLI::App& app, Context& context) {
   add_store_argument(*command, arguments->store);
   command->add_option("--from", arguments->from, "Read this file instead of stdin")
       ->type_name("FILE");
+  add_layout_option(*command, arguments->layout);
   command->callback([arguments, &context] { load(*arguments, context); });
 }
 

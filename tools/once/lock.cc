@@ -73,7 +73,7 @@ void Lock::ask() {
                                .on_abandon = OnAbandon::rerun,
                                .wait = job_.wait,
                                .holder = supervisor->holder()};
-  const auto acquired = acquire(job_.where, key_, options, *signals);
+  const auto acquired = acquire({.path = job_.where, .make = job_.layout}, key_, options, *signals);
   if (!acquired) return give_up(acquired.error());
   if (const auto* interrupted = std::get_if<Interrupted>(&*acquired)) {
     status_ = "interrupted";
@@ -123,7 +123,7 @@ void Lock::tell(const Ending& ending) {
 }
 
 void Lock::give_back(const Reservation& reservation) {
-  auto store = open_patiently(job_.where, Missing::refuse, [] { return false; });
+  auto store = open_patiently(job_.where, std::nullopt, [] { return false; });
   Result<void> released;
   if (!store) {
     released = pass(store);
@@ -167,11 +167,13 @@ struct LockArguments {
   std::string name;
   std::string lease = "1m";
   std::string wait = "30s";
+  Layout layout = Options{}.layout;
   std::vector<std::string> command;  // only that there is one; see supervise/command_line.h
 };
 
 Result<LockJob> job_of(const LockArguments& arguments) {
-  LockJob job{.where = arguments.store, .name = arguments.name, .command = {}};
+  LockJob job{
+      .where = arguments.store, .layout = arguments.layout, .name = arguments.name, .command = {}};
   if (auto valid = Key("", lock_operation, job.name).validate(); !valid) return pass(valid);
   auto command = command_after_dashes();
   if (!command) return pass(command);
@@ -216,6 +218,7 @@ void add_lock(CLI::App& app, Context& context) {
       ->capture_default_str();
   command->add_option("--wait", arguments->wait, "How long to wait while somebody else holds it")
       ->capture_default_str();
+  add_layout_option(*command, arguments->layout);
   command->add_option("COMMAND", arguments->command, "The command and its arguments, after --")
       ->required();
   command->callback([arguments, &context] {

@@ -7,6 +7,7 @@
 
 #include "context.h"
 #include "once/clock.h"
+#include "once/options.h"
 
 namespace once::tool {
 
@@ -15,6 +16,7 @@ inline constexpr std::string_view lock_operation = "once.lock";
 
 struct LockJob {
   std::string where;
+  Layout layout = Options{}.layout;  // if the store is missing
   std::string name;
   std::vector<std::string> command;
   Duration lease{};

@@ -135,7 +135,7 @@ void Run::ask() {
   if (!supervisor) return give_up(supervisor.error());
   ReserveOptions options = job_.options;
   options.holder = supervisor->holder();
-  auto acquired = acquire(job_.where, job_.key, options, *signals);
+  auto acquired = acquire({.path = job_.where, .make = job_.layout}, job_.key, options, *signals);
   if (!acquired) {
     refuse(acquired.error());
   } else if (const auto* interrupted = std::get_if<Interrupted>(&*acquired)) {
@@ -212,7 +212,7 @@ void Run::record(const Ending& ending, const Reservation& reservation, Kept& kep
 }
 
 Result<void> Run::write_down(const Ending& ending, const Reservation& reservation, Kept& kept) {
-  auto store = open_patiently(job_.where, Missing::refuse, [] { return false; });
+  auto store = open_patiently(job_.where, std::nullopt, [] { return false; });
   if (!store) return pass(store);
   switch (ending.kind) {
     case Ending::Kind::not_started:
@@ -348,6 +348,7 @@ struct RunArguments {
   std::string on_crash = "in-doubt";
   std::string keep_failures;
   bool no_fingerprint = false;
+  Layout layout = Options{}.layout;
   std::vector<std::string> command;  // only that there is one; see supervise/command_line.h
 };
 
@@ -371,6 +372,7 @@ Result<Key> key_of(const RunArguments& arguments) {
 Result<RunJob> job_of(const RunArguments& arguments) {
   RunJob job;
   job.where = arguments.store;
+  job.layout = arguments.layout;
   auto key = key_of(arguments);
   if (!key) return pass(key);
   job.key = std::move(*key);
@@ -443,6 +445,7 @@ void add_run(CLI::App& app, Context& context) {
                       "Keep the outcome of a command that fails, this long; else its key is free");
   command->add_flag("--no-fingerprint", arguments->no_fingerprint,
                     "Let the same key stand for another command, too");
+  add_layout_option(*command, arguments->layout);
   command->add_option("COMMAND", arguments->command, "The command and its arguments, after --")
       ->required();
   command->callback([arguments, &context] {

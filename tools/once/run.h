@@ -13,6 +13,7 @@ namespace once::tool {
 
 struct RunJob {
   std::string where;
+  Layout layout = Options{}.layout;  // if the store is missing
   Key key;
   std::vector<std::string> command;
   ReserveOptions options;

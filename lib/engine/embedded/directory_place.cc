@@ -2,8 +2,10 @@
 // tables (inventory.h), in a directory that one process has locked (store_directory.h).
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <optional>
-#include <vector>
+#include <set>
+#include <string>
 
 #include "base/error.h"
 #include "engine/embedded/inventory.h"
@@ -22,27 +24,25 @@ std::shared_ptr<rocksdb::FileSystem> base_of(const PlaceConfig& config) {
   return std::make_shared<ReadOnlyFileSystem>(base);
 }
 
-// What tells whether RocksDB saw one state of the files: the logs, and how far the manifest was.
-std::string snapshot_of_files(const std::string& path) {
-  std::vector<std::string> names;
+// What changes when the writer reorganises the files. Tables come and go as they like: the
+// manifest, which grows with every change that counts, says which of them belong to the store.
+struct Seen {
+  std::set<std::string> logs{};
+  std::map<std::string, std::uint64_t> manifests{};  // and their bytes
+  friend bool operator==(const Seen&, const Seen&) = default;
+};
+
+Seen look_at(const std::string& path) {
+  Seen seen;
   std::error_code error;
   for (std::filesystem::directory_iterator at(path, error), end; !error && at != end;
        at.increment(error)) {
-    std::string name = at->path().filename().string();
-    // Tables come and go as they like: the manifest, which grows with every change that counts,
-    // says which of them belong to the store.
-    const bool manifest = name.starts_with("MANIFEST");
-    if (!manifest && !name.ends_with(".log")) continue;
-    if (manifest) {
-      std::error_code gone;
-      name += fmt::format(" {}", at->file_size(gone));
-    }
-    names.push_back(std::move(name));
+    const std::string name = at->path().filename().string();
+    std::error_code gone;
+    if (name.ends_with(".log")) seen.logs.insert(name);
+    if (name.starts_with("MANIFEST")) seen.manifests[name] = at->file_size(gone);
   }
-  std::ranges::sort(names);
-  std::string all;
-  for (const std::string& name : names) all += name + "\n";
-  return all;
+  return seen;
 }
 
 class DirectoryPlace final : public Place {
@@ -77,12 +77,16 @@ class DirectoryPlace final : public Place {
     before_.reset();
     // Again at every turn: whoever makes the store may be in the middle of it.
     if (auto checked = StoreDirectory::check(path_); !checked) return checked;
-    before_ = snapshot_of_files(path_);
+    before_ = look_at(path_);
     return check_files();
   }
-  // A log may have gone before it was read and after the tables were listed.
-  bool unchanged_while_reading() override {
-    return !before_ || *before_ == snapshot_of_files(path_);
+  bool saw_one_state(bool opened) override {
+    if (!before_) return true;
+    const Seen now = look_at(path_);
+    // Once it has opened, only logs count: one may have gone before RocksDB read it and after it
+    // had read the manifest, so that its rows are in a table that RocksDB does not know. All tables
+    // are open by now, and none of those that came meanwhile is needed.
+    return opened ? now.logs == before_->logs : now == *before_;
   }
 
   std::uint64_t bytes() override { return bytes_in(path_); }
@@ -113,7 +117,7 @@ class DirectoryPlace final : public Place {
   const std::shared_ptr<Inventory> inventory_;
   const std::unique_ptr<rocksdb::Env> env_;
   std::optional<StoreDirectory> directory_;  // when open for writing
-  std::optional<std::string> before_;        // when reading: the files at the start of this turn
+  std::optional<Seen> before_;               // when reading, at the start of this turn
 };
 
 }  // namespace

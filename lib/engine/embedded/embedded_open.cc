@@ -58,7 +58,7 @@ Result<void> EmbeddedEngine::open_for_reading() {
   const Duration deadline = machine_clock_->since_boot() + wait;
   for (int i = 0; i < reading_tries || machine_clock_->since_boot() < deadline; ++i) {
     opened = try_open_for_reading();
-    if (place_->unchanged_while_reading()) return opened;
+    if (place_->saw_one_state(opened.has_value())) return opened;
     drop_families();
     db_.reset();
   }

@@ -86,7 +86,9 @@ class FilePlace final : public Place {
     settled_ = !opened && ++failed_ >= looks_at_damage;
     return opened;
   }
-  bool unchanged_while_reading() override {
+  // The names are those of one moment, and what they stand for stays as long as it is read.
+  bool saw_one_state(bool opened) override {
+    if (opened) return true;
     if (!container_) return settled_;
     const auto same = container_->unchanged();
     return same && *same;

@@ -27,7 +27,7 @@ class MemoryPlace final : public Place {
                 "a store in memory is new whenever it is opened, so that there is nothing to read "
                 "in it");
   }
-  bool unchanged_while_reading() override { return true; }
+  bool saw_one_state(bool) override { return true; }
 
   std::uint64_t bytes() override { return 0; }
   std::string advice_on_damage() const override { return "Check the memory of this machine"; }

@@ -8,8 +8,8 @@
 //
 // To write: open_for_writing(), then RocksDB; for a fresh() one mark_created() when the store is
 // whole; when RocksDB has closed, note_closed() if all went well; then unlock().
-// To read: begin_reading(), then RocksDB, then unchanged_while_reading(); if that is false RocksDB
-// is closed and all of it done again.
+// To read: begin_reading(), then RocksDB, then saw_one_state(); if that is false RocksDB is closed
+// and all of it done again.
 #pragma once
 
 #include <rocksdb/env.h>
@@ -58,11 +58,12 @@ class Place {
   virtual void unlock() = 0;
 
   // Looks at it without a lock. Errors: as open_for_writing(); what they tell is true only if
-  // unchanged_while_reading().
+  // saw_one_state(false).
   virtual Result<void> begin_reading() = 0;
-  // False if the writer has changed files since begin_reading() in a way that RocksDB, opening them
-  // one after the other, may have missed: what it saw then counts for nothing.
-  [[nodiscard]] virtual bool unchanged_while_reading() = 0;
+  // False if the writer has changed files since begin_reading() so that what RocksDB saw, opening
+  // them one after the other, counts for nothing: when it has `opened` them, because it may lack
+  // what was acknowledged; when it has not, because that may be why.
+  [[nodiscard]] virtual bool saw_one_state(bool opened) = 0;
 
   // Bytes on disk; 0 in memory.
   [[nodiscard]] virtual std::uint64_t bytes() = 0;

@@ -17,10 +17,10 @@ namespace {
 // What one look at the store gave: an answer, or the record of who is at work.
 using Look = std::variant<Acquired, std::optional<Record>>;
 
-Result<Look> look(const std::string& where, const Key& key, const ReserveOptions& options,
+Result<Look> look(const Where& where, const Key& key, const ReserveOptions& options,
                   const Signals& signals) {
   std::optional<int> interrupted;
-  auto store = open_patiently(where, Missing::create, [&] {
+  auto store = open_patiently(where.path, where.make, [&] {
     interrupted = signals.next_ending();
     return interrupted.has_value();
   });
@@ -53,7 +53,7 @@ Error still_busy(const Key& key, const std::optional<Record>& record, Duration w
 
 }  // namespace
 
-Result<Acquired> acquire(const std::string& where, const Key& key, ReserveOptions options,
+Result<Acquired> acquire(const Where& where, const Key& key, ReserveOptions options,
                          const Signals& signals) {
   const auto clock = system_clock();
   const Duration start = clock->since_boot();

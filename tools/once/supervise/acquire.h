@@ -20,11 +20,17 @@ struct Interrupted {
 
 using Acquired = std::variant<Reservation, Replay, Interrupted>;
 
+// A store, and what it is made as if it is missing.
+struct Where {
+  std::string path{};
+  Layout make = Options{}.layout;
+};
+
 // Reserves `key` in the store at `where`, making the store if it is missing. `options.wait` is how
 // long to wait while somebody else holds the key; whoever waits is woken by the end of the process
 // that holds it, and asks again.
 // Errors: as Store::open() and Store::reserve(); busy names the key and who holds it.
-[[nodiscard]] Result<Acquired> acquire(const std::string& where, const Key& key,
-                                       ReserveOptions options, const Signals& signals);
+[[nodiscard]] Result<Acquired> acquire(const Where& where, const Key& key, ReserveOptions options,
+                                       const Signals& signals);
 
 }  // namespace once::supervise

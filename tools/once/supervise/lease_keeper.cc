@@ -52,7 +52,7 @@ bool LeaseKeeper::stopping() {
 bool LeaseKeeper::renew() {
   Result<void> renewed;
   {
-    auto store = open_patiently(where_, Missing::refuse, [this] { return stopping(); });
+    auto store = open_patiently(where_, std::nullopt, [this] { return stopping(); });
     if (!store) {
       renewed = std::unexpected(store.error());
     } else if (auto done = store->renew(reservation_, reservation_.lease); !done) {

@@ -11,10 +11,11 @@ constexpr Duration slice = std::chrono::milliseconds(200);
 
 }  // namespace
 
-Result<Store> open_patiently(const std::string& where, Missing missing,
+Result<Store> open_patiently(const std::string& where, std::optional<Layout> make,
                              const std::function<bool()>& give_up) {
   Options options;
-  options.create_if_missing = missing == Missing::create;
+  options.create_if_missing = make.has_value();
+  options.layout = make.value_or(options.layout);
   options.open_timeout_ms = slice;
   options.processes = guarded_processes();
   const auto clock = system_clock();

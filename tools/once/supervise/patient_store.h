@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "once/store.h"
@@ -12,11 +13,10 @@ namespace once::supervise {
 // milliseconds: whoever does not get it in this time meets somebody who keeps it.
 inline constexpr Duration open_patience = std::chrono::seconds(30);
 
-enum class Missing { create, refuse };
-
-// Opens for writing. Gives up early, with store_locked, when `give_up` says so.
+// Opens for writing; where nothing is, makes a store in the layout `make`, or refuses if that is
+// empty. Gives up early, with store_locked, when `give_up` says so.
 // Errors: as Store::open().
-[[nodiscard]] Result<Store> open_patiently(const std::string& where, Missing missing,
+[[nodiscard]] Result<Store> open_patiently(const std::string& where, std::optional<Layout> make,
                                            const std::function<bool()>& give_up);
 
 }  // namespace once::supervise
