@@ -3,11 +3,10 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <filesystem>
-#include <functional>
 
 #include "once/version.h"
+#include "support/asked_clock.h"
 #include "support/check_result.h"
 #include "support/child.h"
 #include "support/files.h"
@@ -28,24 +27,6 @@ struct Place {
                                             bool discard = false) const {
     return StoreDirectory::open(path, options, *system_clock(), discard);
   }
-};
-
-// Calls `asked` each time somebody asks for the time.
-class AskedClock final : public Clock {
- public:
-  explicit AskedClock(std::function<void(int)> asked) : asked_(std::move(asked)) {}
-  Time wall() const override { return system_clock()->wall(); }
-  Duration since_boot() const override {
-    asked_(++times_);
-    return system_clock()->since_boot();
-  }
-  BootId boot() const override { return system_clock()->boot(); }
-  void wait_until(std::unique_lock<std::mutex>&, std::condition_variable&,
-                  Duration) const override {}
-
- private:
-  const std::function<void(int)> asked_;
-  mutable std::atomic<int> times_ = 0;
 };
 
 }  // namespace

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +15,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file_lock.h"
+#include "base/files.h"
 #include "base/process.h"
 #include "once/version.h"
 
@@ -28,7 +28,6 @@ namespace fs = std::filesystem;
 constexpr const char* marker = "ONCE";
 constexpr const char* new_marker = "ONCE.new";
 constexpr const char* lock_name = "ONCE.lock";
-constexpr Duration longest = std::chrono::hours(24 * 365);
 constexpr std::string_view magic = "once store\nformat ";
 
 std::string join(const std::string& path, std::string_view name) {
@@ -110,47 +109,6 @@ Error something_else(const std::string& path, const std::string& what) {
                              path, what)};
 }
 
-int set_lock(int file, short type) {
-  struct flock lock{};
-  lock.l_type = type;
-  lock.l_whence = SEEK_SET;
-  return ::fcntl(file, F_OFD_SETLK, &lock) == 0 ? 0 : errno;
-}
-
-// Whether it was locked; an error if the file system cannot lock at all.
-Result<bool> try_lock(int file, const std::string& name) {
-  const int failed = set_lock(file, F_WRLCK);
-  if (failed == 0) return true;
-  if (failed == EAGAIN || failed == EACCES) return false;
-  return std::unexpected(system_error(failed, "locking", name));
-}
-
-// Waits for the lock. Its holder's closing of the file is an event that inotify tells; a look from
-// time to time covers systems that cannot tell.
-Result<bool> wait_for_lock(int file, const std::string& name, Duration timeout,
-                           const Clock& clock) {
-  auto locked = try_lock(file, name);
-  if (!locked || *locked) return locked;
-  const Duration deadline =
-      clock.since_boot() + std::clamp<Duration>(timeout, Duration(0), longest);
-  const int events = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-  if (events >= 0) ::inotify_add_watch(events, name.c_str(), IN_CLOSE_WRITE);
-  locked = try_lock(file, name);
-  while (locked && !*locked) {
-    const Duration left = deadline - clock.since_boot();
-    if (left <= Duration::zero()) break;
-    constexpr Duration look_again{20};
-    pollfd ready{.fd = events, .events = POLLIN, .revents = 0};
-    ::poll(&ready, 1, static_cast<int>(std::min(left, look_again).count()));
-    char drained[4096];
-    while (events >= 0 && ::read(events, drained, sizeof drained) > 0) {
-    }
-    locked = try_lock(file, name);
-  }
-  if (events >= 0) ::close(events);
-  return locked;
-}
-
 std::string read_holder(int file) {
   char buffer[128];
   const ssize_t got = ::pread(file, buffer, sizeof buffer, 0);
@@ -187,52 +145,7 @@ Result<void> make_directory(const std::string& path, const Options& options) {
   return {};
 }
 
-// Whether the file that was locked is still the one that is found under the name: whoever held the
-// lock before may have moved or removed the directory.
-bool is_in_place(int file, const std::string& name) {
-  struct stat locked{};
-  struct stat named{};
-  return ::fstat(file, &locked) == 0 && ::stat(name.c_str(), &named) == 0 &&
-         locked.st_dev == named.st_dev && locked.st_ino == named.st_ino;
-}
-
 }  // namespace
-
-Result<void> sync_parent(const std::string& path) {
-  // "x/store/" has the parent "x", too.
-  fs::path normal = fs::path(path).lexically_normal();
-  if (!normal.has_filename()) normal = normal.parent_path();
-  const std::string parent = normal.parent_path().string();
-  return sync_directory(parent.empty() ? "." : parent);
-}
-
-Error system_error(int number, std::string_view doing, const std::string& path) {
-  ErrorCode code = ErrorCode::io;
-  std::string advice = "check the disk and the system's log";
-  if (number == EACCES || number == EPERM || number == EROFS) {
-    code = ErrorCode::permission;
-    advice = "check who owns it and who runs this program";
-  } else if (number == ENOSPC || number == EDQUOT) {
-    code = ErrorCode::no_space;
-    advice = "free some space and try again";
-  } else if (number == ENOENT || number == ENOTDIR || number == ENAMETOOLONG || number == ELOOP) {
-    code = ErrorCode::store_missing;
-    advice = "check the path; the directory above it must exist";
-  }
-  return {
-      .code = code,
-      .message = fmt::format("{} {}: {}; {}", doing, path,
-                             std::error_code(number, std::generic_category()).message(), advice)};
-}
-
-Result<void> sync_directory(const std::string& path) {
-  const int directory = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory < 0) return std::unexpected(system_error(errno, "opening", path));
-  const int failed = ::fsync(directory) == 0 ? 0 : errno;
-  ::close(directory);
-  if (failed != 0) return std::unexpected(system_error(failed, "syncing", path));
-  return {};
-}
 
 std::size_t count_logs(const std::string& path) {
   const auto names = list(path);
@@ -260,7 +173,7 @@ Result<StoreDirectory> StoreDirectory::open(const std::string& path, const Optio
   if (file < 0) return std::unexpected(system_error(errno, "opening", name));
   close_in_forked_child(file);
   StoreDirectory directory(path, file);
-  auto locked = wait_for_lock(file, name, options.open_timeout_ms, clock);
+  auto locked = wait_for_lock(file, {}, name, options.open_timeout_ms, clock);
   if (!locked) return pass(locked);
   if (!*locked) {
     return fail(ErrorCode::store_locked,
@@ -362,8 +275,7 @@ Result<void> StoreDirectory::mark_created() {
 }
 
 void StoreDirectory::write_holder() const {
-  const auto pid = static_cast<std::uint32_t>(::getpid());
-  const std::string text = fmt::format("pid {} ({})\n", pid, command_name(pid));
+  const std::string text = describe_this_process() + "\n";
   // Only for people; a failure here is no reason not to open.
   if (::ftruncate(lock_, 0) == 0) {
     [[maybe_unused]] const auto written = ::pwrite(lock_, text.data(), text.size(), 0);
@@ -377,7 +289,7 @@ void StoreDirectory::unlock() {
   if (lock_ < 0) return;
   forget_in_forked_child(lock_);
   // By itself, since a child forked at a bad moment may have the file open, too.
-  (void)set_lock(lock_, F_UNLCK);
+  once::unlock(lock_, {});
   ::close(std::exchange(lock_, -1));
 }
 

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/files.h"
 #include "once/clock.h"
 #include "once/error.h"
 #include "once/options.h"
@@ -56,11 +57,8 @@ class StoreDirectory {
 // The number of log files in the directory, and the bytes of all files.
 [[nodiscard]] std::size_t count_logs(const std::string& path);
 [[nodiscard]] std::uint64_t bytes_in(const std::string& path);
-// Makes names in the directory durable.
-[[nodiscard]] Result<void> sync_directory(const std::string& path);
-// Makes the name of `path` itself durable.
-[[nodiscard]] Result<void> sync_parent(const std::string& path);
-// An error for what a system call said (errno).
-[[nodiscard]] Error system_error(int number, std::string_view doing, const std::string& path);
+using once::sync_directory;
+using once::sync_parent;
+using once::system_error;
 
 }  // namespace once::engine
