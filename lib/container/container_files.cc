@@ -137,8 +137,10 @@ Result<void> Container::truncate(File& file, std::uint64_t size) {
   file.tail.clear();
   auto seal = seal_of(file);
   if (!seal) return pass(seal);
-  // What comes after is not what the journal's digest was of.
-  return file.sealed.size > size ? record_size(file, *seal) : Result<void>();
+  if (file.sealed.size <= size) return {};
+  // What comes after is not what the journal's digest was of, and may reach the disk before this.
+  if (auto recorded = record_size(file, *seal); !recorded) return recorded;
+  return sync_device();
 }
 
 std::uint64_t Container::size(File& file) {

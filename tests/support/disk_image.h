@@ -96,7 +96,7 @@ struct CrashPlan {
 
 // A disk between two calls.
 struct Moment {
-  DiskImage durable;
+  DiskImage durable{};
   std::vector<Change> pending{};
 
   [[nodiscard]] DiskImage crash(const CrashPlan& plan) const;

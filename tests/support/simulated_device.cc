@@ -55,7 +55,8 @@ SimulatedDevice::Call SimulatedDevice::begin(CallKind kind, std::uint64_t offset
 }
 
 void SimulatedDevice::end(const Call& call, std::string_view answer) {
-  if (keeps_moments_) moments_.push_back(moment_);
+  const bool looks = call.kind == CallKind::read || call.kind == CallKind::query;
+  if (keeps_moments_ && !looks) moments_.push_back({calls_.total, moment_});
   if (keeps_log_) log_.push_back(fmt::format("{}: {}", call.text, answer));
 }
 
@@ -268,10 +269,11 @@ DiskImage SimulatedDevice::image() const {
 void SimulatedDevice::keep_moments() {
   MutexLock lock(mutex_);
   keeps_moments_ = true;
-  moments_ = {moment_};
+  moments_.clear();
+  moments_.push_back({calls_.total, moment_});
 }
 
-std::vector<Moment> SimulatedDevice::moments() const {
+std::vector<KeptMoment> SimulatedDevice::moments() const {
   MutexLock lock(mutex_);
   return moments_;
 }

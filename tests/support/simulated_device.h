@@ -46,6 +46,12 @@ struct Fault {
   std::uint64_t to = 0;
 };
 
+// The disk after a call, and how many calls there had been.
+struct KeptMoment {
+  std::uint64_t calls = 0;
+  Moment moment{};
+};
+
 struct CallCounts {
   std::array<std::uint64_t, call_kinds> by_kind{};
   std::uint64_t total = 0;
@@ -78,9 +84,9 @@ class SimulatedDevice final : public container::Device {
   // What reads show.
   [[nodiscard]] DiskImage image() const;
 
-  // Keeps the disk as it stands after every call from now on; the first one is the state before.
+  // Keeps the disk as it stands now, and after every call from now on that may change it.
   void keep_moments();
-  [[nodiscard]] std::vector<Moment> moments() const;
+  [[nodiscard]] std::vector<KeptMoment> moments() const;
 
   void inject(const Fault& fault);
   // No fault from now on. What was done stays done.
@@ -131,7 +137,7 @@ class SimulatedDevice final : public container::Device {
   std::uint64_t struck_ ONCE_GUARDED_BY(mutex_) = 0;
   CallCounts calls_ ONCE_GUARDED_BY(mutex_);
   bool keeps_moments_ ONCE_GUARDED_BY(mutex_) = false;
-  std::vector<Moment> moments_ ONCE_GUARDED_BY(mutex_);
+  std::vector<KeptMoment> moments_ ONCE_GUARDED_BY(mutex_);
   bool keeps_log_ ONCE_GUARDED_BY(mutex_) = false;
   std::vector<std::string> log_ ONCE_GUARDED_BY(mutex_);
   std::function<void(const std::string&)> misuse_ ONCE_GUARDED_BY(mutex_);
