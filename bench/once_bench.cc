@@ -5,27 +5,19 @@
 // and the whole store at the end.
 #include <fmt/format.h>
 #include <sys/vfs.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
-#include <ranges>
 
 #include "floor.h"
+#include "layouts.h"
+#include "settings.h"
 #include "workloads.h"
 
 namespace once::bench {
 
 namespace {
-
-struct Settings {
-  std::filesystem::path folder = ".";
-  int rounds = 5;
-  double seconds = 1;
-  std::uint64_t finished = 10'000;
-  bool json = false;
-};
 
 struct Line {
   std::string name;
@@ -33,50 +25,10 @@ struct Line {
   std::vector<Sample> samples;
 };
 
-// A folder of its own, removed at the end whatever happens.
-class Scratch {
- public:
-  explicit Scratch(const std::filesystem::path& in) {
-    std::string name = (std::filesystem::absolute(in) / "once-bench-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) {
-      throw std::system_error(errno, std::generic_category(), "making a folder in " + in.string());
-    }
-    path_ = name;
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 bool in_memory(const std::filesystem::path& path) {
   constexpr auto tmpfs_magic = 0x01021994;
   struct statfs facts{};
   return statfs(path.c_str(), &facts) == 0 && facts.f_type == tmpfs_magic;
-}
-
-template <class Value>
-double median(const std::vector<Sample>& samples, Value value) {
-  std::vector<double> values;
-  for (const auto& sample : samples) values.push_back(value(sample));
-  std::ranges::sort(values);
-  return quantile(values, 0.5);
-}
-
-// The median of each round's own ratio: both were measured within the same seconds.
-double median_ratio(const std::vector<Sample>& samples, const std::vector<Sample>& floor) {
-  std::vector<double> values;
-  for (std::size_t i = 0; i < samples.size(); ++i) {
-    values.push_back(samples[i].per_second / floor[i].per_second);
-  }
-  std::ranges::sort(values);
-  return quantile(values, 0.5);
 }
 
 void print(const std::vector<Line>& lines, const Settings& settings, std::size_t bytes) {
@@ -114,7 +66,7 @@ void run(const Settings& settings) {
     fmt::print(stderr, "once-bench: {} is in memory, where a sync costs nothing; see --dir\n",
                settings.folder.string());
   }
-  Workloads work(scratch.path(), settings.finished);
+  Workloads work(scratch.path(), settings.finished, Layout::file);
   Floor floor(scratch.path(), work.commit_bytes());
 
   using Length = std::chrono::nanoseconds;
@@ -146,6 +98,7 @@ int main_of(int argc, char** argv) {
   CLI::App app("How fast the store is, against the floor of this disk in the same run.");
   Settings settings;
   bool quick = false;
+  bool layouts = false;
   app.add_option("--dir", settings.folder, "a folder on the disk to measure")
       ->capture_default_str();
   app.add_option("--rounds", settings.rounds, "how often everything is run, in turn")
@@ -158,6 +111,7 @@ int main_of(int argc, char** argv) {
       ->check(CLI::Range(1, 100'000'000))
       ->capture_default_str();
   app.add_flag("--quick", quick, "3 rounds of 0.2 seconds");
+  app.add_flag("--layouts", layouts, "compare one file with a directory instead");
   app.add_flag("--json", settings.json, "print JSON");
   CLI11_PARSE(app, argc, argv);
   if (quick) {
@@ -165,7 +119,11 @@ int main_of(int argc, char** argv) {
     settings.seconds = 0.2;
   }
   try {
-    run(settings);
+    if (layouts) {
+      compare_layouts(settings);
+    } else {
+      run(settings);
+    }
   } catch (const std::exception& error) {
     fmt::print(stderr, "once-bench: {}\n", error.what());
     return 1;

@@ -18,10 +18,12 @@ class Workloads {
   using Length = std::chrono::nanoseconds;
 
   // Makes two stores in `folder`, each with `finished` completed keys: one to work on, one to open.
-  Workloads(const std::filesystem::path& folder, std::uint64_t finished);
+  Workloads(const std::filesystem::path& folder, std::uint64_t finished, Layout layout);
 
   // An execution around an outside effect: two syncs each.
   Sample reserve_complete(int threads, Length length);
+  // The same, left to the operating system to write.
+  Sample buffered(Length length);
   // A read, a write and the outcome: one sync each.
   Sample transact(Length length);
   // execute() of keys that are finished.
@@ -38,8 +40,7 @@ class Workloads {
 
  private:
   void fill(Store& store) const;
-  void execute_one();
-  [[nodiscard]] std::uint64_t log_bytes() const;
+  static void execute_one(Store& store, std::uint64_t number, Durability durability);
 
   std::filesystem::path folder_;
   std::uint64_t finished_;
