@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "container/superblock.h"
 #include "support/check_result.h"
 #include "support/files.h"
 #include "support/temporary_directory.h"
@@ -87,6 +88,7 @@ TEST_CASE("a file by its first bytes") {
   CHECK(contents("") == Contents::blank);
   CHECK(contents(std::string(3, '\0')) == Contents::blank);
   CHECK(contents(std::string(100'000, '\0')) == Contents::blank);
+  CHECK(contents(encode(Superblock{})) == Contents::container);
   // What comes after the superblocks may be anything, where a creation was cut off.
   CHECK(contents(std::string(8192, '\0') + "a journal") == Contents::blank);
   CHECK(contents(magic) == Contents::container);
