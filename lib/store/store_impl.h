@@ -22,6 +22,7 @@ namespace once {
 class Store::Impl {
  public:
   Impl(std::unique_ptr<engine::Engine> engine, Options options);
+  [[nodiscard]] static Store store_of(std::unique_ptr<Impl> impl) { return Store(std::move(impl)); }
 
   // Keeps the engine open while it lives: close() waits for it. May be nested.
   class Use {

@@ -1,0 +1,38 @@
+// The fixed program and random ones, without any crash: the store answers as the model does.
+#include "recovery/session.h"
+
+#include <doctest/doctest.h>
+
+#include "recovery/program.h"
+
+using namespace once;
+using namespace once::testing;
+
+namespace {
+
+// Runs `program` on a fresh store; every answer and every row as the model has them.
+void check_program(const std::vector<Call>& program) {
+  auto device = std::make_shared<SimulatedDevice>();
+  Session session(device, {});
+  REQUIRE(session.open(Ending::power_cut) == "");
+  for (std::size_t i = 0; i < program.size(); ++i) {
+    CAPTURE(i);
+    CAPTURE(program[i].describe());
+    REQUIRE(session.run(program[i]) == "");
+    REQUIRE(session.compare_live() == "");
+  }
+  CHECK(session.verify() == "");
+  REQUIRE(session.close().has_value());
+  CHECK(problem_with_container(device) == "");
+  MESSAGE(program.size() << " calls of the store, " << device->calls().total << " of the device");
+}
+
+}  // namespace
+
+TEST_CASE("the fixed program is answered as the model answers") {
+  check_program(fixed_program());
+}
+
+TEST_CASE("large commits are answered as the model answers") {
+  check_program(large_program());
+}
