@@ -52,6 +52,9 @@ struct ContainerOptions {
   // A damaged log ends before the damage instead of keeping the container from opening. Only with
   // read_only.
   bool keep_prefix = false;
+  // Nothing that is wrong with files keeps the container from opening or them from being read, and
+  // what is said of logs is not looked at: see read_damaged_log(). Only with read_only.
+  bool salvage = false;
   // Bytes of each copy of a journal slot, at first; whole blocks.
   std::uint64_t slot_bytes = 32 << 10;
   // The id of a new container; zeros: random.
@@ -134,6 +137,13 @@ class Container {
   [[nodiscard]] std::uint64_t size(File& file);
   // Fewer bytes than asked for at the end of the file. Errors: damaged, io.
   Result<std::size_t> read(File& file, std::uint64_t offset, std::size_t length, char* buffer);
+  // For a container that was opened to salvage: all that can be told of a log.
+  struct DamagedLog {
+    Bytes bytes{};           // zeros where something is missing
+    Extents missing{};       // of `bytes`; the last one may go on behind them
+    std::string problem{};   // what is wrong, and where; empty: nothing
+  };
+  Result<DamagedLog> read_damaged_log(const std::string& path);
 
   // ---- Space ----
 

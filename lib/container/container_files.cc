@@ -132,15 +132,18 @@ Result<void> Container::truncate(File& file, std::uint64_t size) {
   if (file.log || size > file.size) {
     return fail(ErrorCode::unsupported, "a file can only be made shorter, and a log not at all");
   }
+  const bool vouched_for = file.sealed.size > size;
+  if (vouched_for) {
+    // What comes after is not what the journal's digest was of.
+    auto seal = read_seal(file.extents, size);
+    if (!seal) return pass(seal);
+    if (auto recorded = record_size(file, *seal); !recorded) return recorded;
+  }
   file.size = size;
   file.digest.reset();
   file.tail.clear();
-  auto seal = seal_of(file);
-  if (!seal) return pass(seal);
-  if (file.sealed.size <= size) return {};
-  // What comes after is not what the journal's digest was of, and may reach the disk before this.
-  if (auto recorded = record_size(file, *seal); !recorded) return recorded;
-  return sync_device();
+  // What comes after may reach the disk before the record does.
+  return vouched_for ? sync_device() : Result<void>();
 }
 
 std::uint64_t Container::size(File& file) {
@@ -245,7 +248,8 @@ Result<void> Container::finish(File& file) {
 
 Result<void> Container::check_seal(File& file) {
   const bool known = file.sealed.digest != 0 || file.sealed.tail_digest != 0;
-  if (file.log || file.checked || !known || file.size != file.sealed.size) return {};
+  if (file.log || file.checked || !known || options_.salvage) return {};
+  if (file.size != file.sealed.size) return {};
   if (file.size <= small_file) {
     auto seal = read_seal(file.extents, file.size);
     if (!seal) return pass(seal);

@@ -113,7 +113,7 @@ Result<void> Container::load() {
   });
   if (!read) return read;
   sequence_ = durable_sequence_ = journal_.sequence();
-  if (auto claimed = claim_all(); !claimed) return claimed;
+  if (auto claimed = claim_all(); !claimed && !options_.salvage) return claimed;
   return attach_files();
 }
 
@@ -142,7 +142,7 @@ Result<void> Container::attach_files() {
     file->extents = entry.extents;
     file->sealed = entry.seal;
     file->size = entry.seal.size;
-    if (entry.log) {
+    if (entry.log && !options_.salvage) {
       auto scan = scan_log(*device_, {.file = id, .seed = seed_, .extents = entry.extents.get()},
                            entry.seal.size);
       if (!scan) return pass(scan);
@@ -197,7 +197,8 @@ Result<void> Container::mark_created() {
 }
 
 Result<void> Container::close() {
-  if (std::exchange(closed_, true) || options_.read_only || poisoned_) return {};
+  if (std::exchange(closed_, true) || options_.read_only) return {};
+  if (auto writable = check_writable(); !writable) return writable;
   std::vector<std::shared_ptr<File>> files;
   {
     MutexLock lock(mutex_);

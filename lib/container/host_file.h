@@ -85,6 +85,8 @@ class HostFile {
   // For a reader that starts over: takes the place that is published now. The one it has is let go
   // of only then.
   Result<void> repin();
+  // Who has it open for writing, for messages; nullopt: nobody. Only when it was opened to read.
+  [[nodiscard]] Result<std::optional<std::string>> writer();
 
   // Closes the file and lets others have it; nothing of this can be used afterwards. An empty() one
   // that was not published goes, unless it was there before.

@@ -310,4 +310,12 @@ Result<std::unique_ptr<HostFile>> HostFile::open_for_reading(const std::string& 
   return opened;
 }
 
+Result<std::optional<std::string>> HostFile::writer() {
+  if (auto may = device_.allowed(HostAccess::read); !may) return pass(may);
+  auto locked = is_locked(file_.get(), writer_bytes, path_);
+  if (!locked) return pass(locked);
+  if (!*locked) return std::nullopt;
+  return holder_of(file_.get());
+}
+
 }  // namespace once::container

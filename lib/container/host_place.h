@@ -10,9 +10,6 @@
 
 namespace once::container {
 
-// What either superblock of a container begins with (superblock.h).
-inline constexpr std::string_view container_magic = "ONCEFILE";
-
 // The name that a path leads to, through all symbolic links, also if nothing is there.
 [[nodiscard]] Result<std::string> follow_links(const std::string& path);
 // The directory that the name is in.

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 namespace once::container {
@@ -19,6 +20,8 @@ inline constexpr std::uint64_t first_block_offset = 12288;
 // Tearing happens between pieces of this size; what was synced is not torn by a later write beside.
 inline constexpr std::uint64_t sector_bytes = 512;
 inline constexpr std::uint32_t container_version = 1;
+// What a superblock begins with.
+inline constexpr std::string_view container_magic = "ONCEFILE";
 
 // A run of whole blocks of the host file, in bytes.
 struct Extent {

@@ -1,4 +1,5 @@
 #include "container/superblock.h"
+#include "container/layout.h"
 
 #include <algorithm>
 
@@ -9,7 +10,6 @@
 namespace once::container {
 namespace {
 
-constexpr std::string_view magic = "ONCEFILE";
 constexpr std::size_t checksum_offset = block_bytes - 8;
 constexpr std::uint32_t flag_created = 1;
 
@@ -47,7 +47,7 @@ std::uint64_t Superblock::seed() const {
 std::string encode(const Superblock& superblock) {
   Bytes bytes;
   Writer writer(bytes);
-  writer.raw(magic);
+  writer.raw(container_magic);
   writer.u32(superblock.version);
   writer.u32(superblock.created ? flag_created : 0);
   writer.raw({reinterpret_cast<const char*>(superblock.store_id.data()), 16});
@@ -61,10 +61,10 @@ std::string encode(const Superblock& superblock) {
 }
 
 Result<Superblock> decode_superblock(std::string_view bytes) {
-  if (bytes.size() != block_bytes || !bytes.starts_with(magic)) {
+  if (bytes.size() != block_bytes || !bytes.starts_with(container_magic)) {
     return fail(ErrorCode::not_a_store, "it does not begin like a store");
   }
-  Reader reader(bytes.substr(magic.size()));
+  Reader reader(bytes.substr(container_magic.size()));
   Superblock superblock;
   superblock.version = reader.u32();
   const std::uint32_t flags = reader.u32();

@@ -1,4 +1,5 @@
 #include "container/host_place.h"
+#include "container/layout.h"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
