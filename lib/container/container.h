@@ -139,9 +139,9 @@ class Container {
   Result<std::size_t> read(File& file, std::uint64_t offset, std::size_t length, char* buffer);
   // For a container that was opened to salvage: all that can be told of a log.
   struct DamagedLog {
-    Bytes bytes{};           // zeros where something is missing
-    Extents missing{};       // of `bytes`; the last one may go on behind them
-    std::string problem{};   // what is wrong, and where; empty: nothing
+    Bytes bytes{};          // zeros where something is missing
+    Extents missing{};      // of `bytes`; the last one may go on behind them
+    std::string problem{};  // what is wrong, and where; empty: nothing
   };
   Result<DamagedLog> read_damaged_log(const std::string& path);
 
@@ -188,6 +188,7 @@ class Container {
     SharedExtents held{};          // not while somebody else holds this
     std::uint64_t sequence = 0;    // of the journal, that freed it
     std::uint64_t epoch = 0;       // of the pins
+    bool written = true;           // no holes among the extents
   };
 
   Container(std::shared_ptr<Device> device, std::shared_ptr<Pins> pins,
@@ -241,6 +242,7 @@ class Container {
   // The oldest epoch that a reader holds; epoch_ + 1 if none does.
   Result<std::uint64_t> oldest_held() ONCE_REQUIRES(mutex_);
   Result<void> begin_pins() ONCE_REQUIRES(mutex_);
+  void hold_all_back() ONCE_REQUIRES(mutex_);
   [[nodiscard]] std::uint64_t reserve_bytes() const ONCE_REQUIRES(mutex_);
   // What of a file stands behind a limit, and where it can go instead; empty: it cannot.
   struct Move {

@@ -157,8 +157,18 @@ Result<void> Container::begin_pins() {
     if (!held) return pass(held);
     if (*held && other != slot) pin_places_.push_back({.epoch = 0, .slot = other});
   }
+  if (!pin_places_.empty()) hold_all_back();
   pin_places_.push_back({.epoch = epoch_, .slot = slot});
   return {};
+}
+
+// What is free now may have been freed while those readers were there, by a writer that is gone.
+void Container::hold_all_back() {
+  Freed freed{.written = false};
+  while (const auto extent = allocator_.take_lowest(allocator_.end())) {
+    freed.extents.push_back(*extent);
+  }
+  freed_.push_back(std::move(freed));
 }
 
 Result<std::uint64_t> Container::oldest_held() {
@@ -206,7 +216,7 @@ Result<void> Container::reap() {
       MutexLock lock(freed.file->mutex);
       freed.extents = *freed.file->extents;
     }
-    for (const Extent& extent : freed.extents) allocator_.release(extent, true);
+    for (const Extent& extent : freed.extents) allocator_.release(extent, freed.written);
   }
   freed_ = std::move(waiting);
   note_space();
