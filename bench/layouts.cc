@@ -29,7 +29,7 @@ std::vector<Pair> pairs() {
       {"synced commits, 32 threads", 1.0,
        [](Workloads& w, Length l) { return w.reserve_complete(32, l); }},
       {"unsynced commits, 1 thread", 0.95, [](Workloads& w, Length l) { return w.buffered(l); }},
-      {"point reads", 0.95, [](Workloads& w, Length l) { return w.replay(l); }},
+      {"point reads", 0.95, [](Workloads& w, Length l) { return w.read(l); }},
   };
 }
 

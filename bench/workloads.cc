@@ -30,8 +30,11 @@ std::uint64_t scattered(std::uint64_t turn, std::uint64_t of) {
 Workloads::Workloads(const std::filesystem::path& folder, std::uint64_t finished, Layout layout)
     : folder_(folder),
       finished_(finished),
-      store_(check(Store::open((folder / "store").string(), {.layout = layout}))) {
+      store_(check(Store::open((folder / "store").string(), {.layout = layout}))),
+      read_(check(Store::open((folder / "read").string(), {.layout = layout}))) {
   fill(store_);
+  fill(read_);
+  check(read_.sweep());
   auto other = check(Store::open((folder / "opened").string(), {.layout = layout}));
   fill(other);
   check(other.close());
@@ -89,9 +92,17 @@ Sample Workloads::transact(Length length) {
 }
 
 Sample Workloads::replay(Length length) {
+  return replay_from(store_, length);
+}
+
+Sample Workloads::read(Length length) {
+  return replay_from(read_, length);
+}
+
+Sample Workloads::replay_from(Store& store, Length length) {
   return measure(1, length, [&] {
     const auto number = scattered(turn_.fetch_add(1), finished_);
-    const auto done = check(store_.execute(finished_key(number), [] { return Bytes("again"); }));
+    const auto done = check(store.execute(finished_key(number), [] { return Bytes("again"); }));
     check(done.replayed() && done.value() == receipt(number), "a replay");
   });
 }

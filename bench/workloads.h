@@ -17,7 +17,8 @@ class Workloads {
  public:
   using Length = std::chrono::nanoseconds;
 
-  // Makes two stores in `folder`, each with `finished` completed keys: one to work on, one to open.
+  // Makes three stores in `folder`, each with `finished` completed keys: one to work on, one to
+  // open, one to read.
   Workloads(const std::filesystem::path& folder, std::uint64_t finished, Layout layout);
 
   // An execution around an outside effect: two syncs each.
@@ -28,6 +29,8 @@ class Workloads {
   Sample transact(Length length);
   // execute() of keys that are finished.
   Sample replay(Length length);
+  // The same in a store that is only read, with all of it in tables.
+  Sample read(Length length);
   // find() of keys that were never seen.
   Sample absent(Length length);
   // Opening a store that has keys, and finding one of them.
@@ -40,11 +43,13 @@ class Workloads {
 
  private:
   void fill(Store& store) const;
+  Sample replay_from(Store& store, Length length);
   static void execute_one(Store& store, std::uint64_t number, Durability durability);
 
   std::filesystem::path folder_;
   std::uint64_t finished_;
   Store store_;
+  Store read_;
   std::atomic<std::uint64_t> executed_ = 0;
   std::atomic<std::uint64_t> turn_ = 0;
   std::uint64_t transacted_ = 0;
