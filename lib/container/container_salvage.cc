@@ -1,0 +1,103 @@
+// Reading a container's logs when they are damaged: whatever is whole of them, also behind the
+// damage.
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "container/container.h"
+#include "container/extent_io.h"
+
+namespace once::container {
+namespace {
+
+// Envelopes begin at multiples of this.
+constexpr std::size_t step = 8;
+
+// All bytes of the extents; zeros where the device does not give them.
+Bytes read_what_can_be(Device& device, const Extents& extents) {
+  Bytes bytes;
+  for (const Extent& extent : extents) {
+    const std::size_t start = bytes.size();
+    bytes.resize(start + extent.length, '\0');
+    if (device.read(extent.offset, extent.length, bytes.data() + start)) continue;
+    for (std::uint64_t at = 0; at < extent.length; at += block_bytes) {
+      const std::uint64_t length = std::min(block_bytes, extent.length - at);
+      char* const buffer = bytes.data() + start + at;
+      if (!device.read(extent.offset + at, length, buffer)) std::fill_n(buffer, length, '\0');
+    }
+  }
+  return bytes;
+}
+
+struct Found {
+  Envelope envelope{};
+  std::uint64_t position = 0;
+};
+
+std::vector<Found> find_envelopes(std::string_view bytes, std::uint64_t file, std::uint64_t seed) {
+  std::vector<Found> found;
+  for (std::size_t at = 0; at < bytes.size();) {
+    const auto envelope = parse_envelope(bytes.substr(at), seed);
+    if (!envelope || envelope->file != file) {
+      at += step;
+      continue;
+    }
+    found.push_back({.envelope = *envelope, .position = at});
+    at += envelope_bytes(envelope->payload.size());
+  }
+  return found;
+}
+
+}  // namespace
+
+Result<Container::DamagedLog> Container::read_damaged_log(const std::string& path) {
+  SharedExtents extents;
+  std::uint64_t id = 0;
+  std::uint64_t known = 0;
+  {
+    MutexLock lock(mutex_);
+    const Entry* entry = table_.find(normal_path(path));
+    if (entry == nullptr || !entry->log) {
+      return fail(ErrorCode::not_found, "there is no log {} in the container", path);
+    }
+    extents = entry->extents;
+    id = entry->id;
+    known = entry->seal.size;
+  }
+  const Bytes stream = read_what_can_be(*device_, *extents);
+  const std::vector<Found> found = find_envelopes(stream, id, seed_);
+
+  DamagedLog log;
+  std::uint64_t end = 0;  // of the last envelope, in the extents
+  const auto missing = [&](std::uint64_t length) {
+    if (log.missing.empty()) {
+      log.problem = fmt::format(
+          "byte {}: what was written to a log after its first {} bytes is "
+          "not there",
+          place_in(*extents, end), log.bytes.size());
+    }
+    log.missing.push_back({.offset = log.bytes.size(), .length = length});
+  };
+  for (auto at = found.begin(); at != found.end(); ++at) {
+    const std::uint64_t expected = log.bytes.size();
+    const std::uint64_t offset = at->envelope.offset;
+    if (offset < expected) continue;
+    if (offset > stream.size()) break;  // nobody has written that much into these extents
+    if (offset > expected) {
+      // Damage if somebody says that it was on disk; else the end, behind which nothing counts.
+      const bool durable =
+          known > expected || std::any_of(at, found.end(), [&](const Found& later) {
+            return later.envelope.durable > expected;
+          });
+      if (!durable) break;
+      missing(offset - expected);
+      log.bytes.resize(offset, '\0');
+    }
+    log.bytes += at->envelope.payload;
+    end = at->position + envelope_bytes(at->envelope.payload.size());
+  }
+  if (known > log.bytes.size()) missing(known - log.bytes.size());
+  return log;
+}
+
+}  // namespace once::container
