@@ -32,6 +32,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/mutex.h"
@@ -200,6 +201,7 @@ class Container {
   Result<void> claim_all() ONCE_REQUIRES(mutex_);
   Result<void> attach_files() ONCE_REQUIRES(mutex_);
   Result<void> begin_writing() ONCE_REQUIRES(mutex_);
+  Result<void> write_again() ONCE_REQUIRES(mutex_);
 
   // Journal, in container_journal.cc.
   // Writes the records as one frame, then applies them.
@@ -269,6 +271,8 @@ class Container {
   int spare_ ONCE_GUARDED_BY(mutex_) = 0;  // the copy of the superblock to overwrite first
   std::uint64_t first_id_ ONCE_GUARDED_BY(mutex_) = 0;
   std::uint64_t ids_ ONCE_GUARDED_BY(mutex_) = 0;
+  // Logs that were opened, and from where on no envelope says that they are on disk.
+  std::vector<std::pair<std::shared_ptr<File>, std::uint64_t>> unvouched_ ONCE_GUARDED_BY(mutex_);
   std::deque<Freed> freed_ ONCE_GUARDED_BY(mutex_);
   std::uint64_t epoch_ ONCE_GUARDED_BY(mutex_) = 0;  // published now
   struct PinPlace {

@@ -1,11 +1,13 @@
 // Opening and closing of containers.
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <utility>
 
 #include "base/error.h"
 #include "base/random.h"
 #include "container/container.h"
+#include "container/extent_io.h"
 
 namespace once::container {
 
@@ -151,6 +153,11 @@ Result<void> Container::attach_files() {
       }
       file->size = file->durable = scan->end.offset;
       file->position = scan->end.position;
+      const std::uint64_t known = std::max(entry.seal.size, scan->durable);
+      if (file->size > known) {
+        const auto after = std::ranges::upper_bound(scan->marks, known, {}, &LogMark::offset);
+        unvouched_.emplace_back(file, std::prev(after)->position);
+      }
       file->marks = std::move(scan->marks);
       file->counted = file->size;
       log_bytes_ += file->size;
@@ -160,11 +167,29 @@ Result<void> Container::attach_files() {
   return {};
 }
 
+// What an opening before has written last may be in the kernel's hands only, and after a failed
+// sync the kernel does not write it by itself any more. The bytes are the same, so that nothing is
+// torn.
+Result<void> Container::write_again() {
+  if (auto again = journal_.write_again(); !again) return again;
+  for (const auto& [file, start] : std::exchange(unvouched_, {})) {
+    MutexLock lock(file->mutex);
+    std::string piece;
+    for (std::uint64_t at = start; at < file->position; at += piece.size()) {
+      piece.resize(std::min<std::uint64_t>(std::uint64_t{1} << 20, file->position - at));
+      auto done = read_stream(*device_, *file->extents, at, piece.size(), piece.data());
+      if (done) done = write_stream(*device_, *file->extents, at, piece);
+      if (!done) return done;
+    }
+  }
+  return {};
+}
+
 Result<void> Container::begin_writing() {
   Superblock next = superblock_;
   ++next.generation;
-  // Its sync also makes durable what a killed process left in the kernel's hands only, and what
-  // is about to be relied on.
+  if (auto again = write_again(); !again) return again;
+  // Its sync makes durable what is about to be relied on.
   ++writes_;
   if (auto written = write_superblock(next); !written) return written;
   first_id_ = next.generation << 24;

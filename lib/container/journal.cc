@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/coding.h"
 #include "base/error.h"
@@ -64,6 +66,8 @@ Result<void> Journal::read(const Superblock& superblock, const Visitor& visit) {
     copies[i].clear();
   }
   std::uint64_t generation = 0;
+  unvouched_.clear();
+  std::vector<std::pair<std::uint64_t, std::size_t>> frames;  // sequence, and where in unvouched_
   while (true) {
     std::optional<Frame> found;
     for (const std::string& copy : copies) {
@@ -95,8 +99,13 @@ Result<void> Journal::read(const Superblock& superblock, const Visitor& visit) {
     sequence_ = found->sequence;
     durable_ = std::max(durable_, found->durable);
     generation = found->generation;
+    frames.emplace_back(found->sequence, unvouched_.size());
+    unvouched_.append(found->payload.data() - header_bytes, found->bytes);
     position_ += found->bytes;
   }
+  const auto open =
+      std::ranges::find_if(frames, [&](const auto& frame) { return frame.first > durable_; });
+  unvouched_.erase(0, open == frames.end() ? unvouched_.size() : open->second);
   return check_end(copies, superblock.generation);
 }
 
@@ -135,6 +144,16 @@ Result<void> Journal::begin(const JournalSlot& slot, std::uint64_t generation,
   position_ = 0;
   problem_.clear();
   return write_frame(snapshot, true);
+}
+
+Result<void> Journal::write_again() {
+  for (const std::uint64_t copy : slot_.copies) {
+    if (unvouched_.empty()) break;
+    auto written = device_.write(copy + position_ - unvouched_.size(), unvouched_);
+    if (!written) return written;
+  }
+  unvouched_ = Bytes();
+  return {};
 }
 
 Result<void> Journal::append(std::string_view payload) {

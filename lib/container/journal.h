@@ -33,6 +33,7 @@
 
 #include "container/device.h"
 #include "container/superblock.h"
+#include "once/bytes.h"
 
 namespace once::container {
 
@@ -56,6 +57,9 @@ class Journal {
   }
   // Appends a frame (both copies, not synced). It has to fit.
   Result<void> append(std::string_view payload);
+  // Writes those frames again that were read and that no frame says to be on disk (not synced).
+  // After a failed sync the kernel goes on showing what it will never write by itself.
+  Result<void> write_again();
 
   void set_generation(std::uint64_t generation) { generation_ = generation; }
   [[nodiscard]] std::uint64_t sequence() const { return sequence_; }
@@ -80,6 +84,8 @@ class Journal {
   std::uint64_t durable_ = 0;
   std::uint64_t position_ = 0;  // where the next frame goes
   std::string problem_{};
+  // What was read, from the first frame on that no frame says to be on disk.
+  Bytes unvouched_{};
 
  public:
   void set_seed(std::uint64_t seed) { seed_ = seed; }

@@ -111,6 +111,14 @@ void remove_copy(Program& program) {
   program.sync_names("/");
 }
 
+void look(Program& program) {
+  program.add({.kind = Kind::list, .path = "/db"});
+  program.add({.kind = Kind::read, .path = "/db/CURRENT"});
+  program.add({.kind = Kind::read, .path = "/db/000020.sst"});
+  program.add({.kind = Kind::read_at, .path = "/db/000021.blob", .length = 100, .offset = 12'300});
+  program.add({.kind = Kind::exists, .path = "/db/none"});
+}
+
 void new_manifest(Program& program) {
   program.add({.kind = Kind::create, .path = "/db/MANIFEST-000022", .slot = manifest});
   program.append(manifest, 900);
@@ -151,6 +159,7 @@ std::vector<Op> crash_program() {
   compact_tables(program);
   program.add({.kind = Kind::give_back});
   program.add({.kind = Kind::restart});
+  look(program);
   program.add({.kind = Kind::create, .path = "/db/MANIFEST-000012", .slot = manifest});
   program.commit(manifest, 200);
   program.new_wal(13);
@@ -161,6 +170,7 @@ std::vector<Op> crash_program() {
   remove_copy(program);
   new_manifest(program);
   program.add({.kind = Kind::compact});
+  look(program);
   seldom(program);
   large_batch(program);
   return program.ops;
@@ -191,7 +201,6 @@ Recording record(const std::vector<Op>& program) {
     const Answer is = runner.run(op);
     CAPTURE(is.describe());
     REQUIRE(is == model.run(op));
-    REQUIRE(is.ok());
     keep();
   }
   recording.moments = device->moments();

@@ -149,7 +149,8 @@ TEST_CASE("a power cut during the creation leaves nothing, or a whole container"
       ContainerPlace made = value_of(open_place(again));
       CHECK(problem_with(made) == "");
       CHECK(problem_after(again->moment().crash({Plan::Kind::none}), fresh, fresh) == "");
-      // The making anew may be cut off, too: by now there is a superblock at every moment.
+      // The making anew may be cut off, too. If there was a superblock, there is one ever after.
+      if (image.size() == 0) continue;
       for (const KeptMoment& second : again->moments()) {
         for (const auto kind : {Plan::Kind::none, Plan::Kind::all, Plan::Kind::some}) {
           ContainerPlace last =

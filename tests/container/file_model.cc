@@ -39,7 +39,8 @@ FileModel FileModel::of(const Tree& tree) {
     if (!bytes) continue;
     names[path] = model.next_file_++;
     model.files_[names[path]] = std::make_shared<const File>(
-        File{.log = is_log_name(path), .now = {.bytes = *bytes, .synced = bytes->size()}});
+        File{.log = is_log_name(path),
+             .now = {.bytes = *bytes, .synced = bytes->size(), .ends = {bytes->size()}}});
   }
   model.history_ = {std::make_shared<const Names>(std::move(names))};
   return model;
@@ -118,6 +119,12 @@ Answer FileModel::run(const Op& op) {
     }
   }
   return ok();
+}
+
+void FileModel::fail(const Op& op) {
+  if (op.kind == Kind::append) ++serial_;
+  if (op.kind <= Kind::reuse || op.kind == Kind::close) slots_[op.slot % program_slots] = {};
+  if (op.kind == Kind::restart) slots_ = {};
 }
 
 int FileModel::make_file(const std::string& path) {

@@ -39,6 +39,9 @@ class FileModel {
   // is promised to who does.
   [[nodiscard]] bool is_laid_down(const Op& op) const;
 
+  // A call failed for a reason that the model does not know: what it held open it has let go of.
+  void fail(const Op& op);
+
   // Nothing if `found` may be there after a crash: when `this` was acknowledged and nothing beyond
   // `ceiling` (this, and at most the call under way) was asked for. Otherwise what is wrong.
   [[nodiscard]] std::string problem_with(const Tree& found, const FileModel& ceiling) const;
