@@ -97,7 +97,8 @@ Result<FsckReport> Container::fsck(const SpaceProgress& progress) {
                            {.file = look.file->id, .seed = seed_, .extents = extents.get()}, size);
       if (!scan) {
         damaged(scan.error().message);
-      } else if (!scan->damage.empty()) {
+      } else if (!scan->damage.empty() && (options_.read_only || scan->end.offset < size)) {
+        // A writer knows how much there is, and what stands behind that is being appended.
         damaged(scan->damage);
       }
     } else if (sealed.digest != 0 && size == sealed.size) {
