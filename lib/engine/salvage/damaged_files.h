@@ -1,0 +1,65 @@
+// DamagedFiles: the files that RocksDB keeps of a store, in whichever layout, read without any of
+// the checks that keep a damaged store from being opened.
+//
+//   auto files = DamagedFiles::open("payments.once", {}).value();
+//   for (const std::string& name : files->names()) ...
+//
+// Nothing is written, no lock is taken, and nothing is recovered. A store that somebody has open
+// for writing is refused, since what that one goes on to acknowledge would be missing.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "container/device.h"
+#include "engine/salvage/damaged_log.h"
+#include "once/bytes.h"
+#include "once/error.h"
+
+namespace once::engine {
+
+// Used by one thread, apart from read().
+class DamagedFiles {
+ public:
+  struct Options {
+    bool allow_network_file_system = false;
+    // Instead of the container's file at the path, for tests.
+    std::shared_ptr<container::Device> device{};
+  };
+
+  // Errors: store_missing, not_a_store, newer_format, store_locked (somebody writes to it),
+  // damaged (what leads to the files is beyond reading), permission, io.
+  static Result<std::unique_ptr<DamagedFiles>> open(const std::string& path,
+                                                    const Options& options);
+
+  DamagedFiles() = default;
+  DamagedFiles(const DamagedFiles&) = delete;
+  DamagedFiles& operator=(const DamagedFiles&) = delete;
+  virtual ~DamagedFiles() = default;
+
+  // All files of RocksDB, and their sizes; of logs those that they should have at least.
+  [[nodiscard]] virtual const std::map<std::string, std::uint64_t>& names() const = 0;
+  // Logs that there should be and that are not.
+  [[nodiscard]] virtual std::vector<std::string> missing_logs() const { return {}; }
+  // Fewer bytes than asked for at the end of the file. Not for logs. Errors: not_found, damaged,
+  // io.
+  [[nodiscard]] virtual Result<Bytes> read(const std::string& name, std::uint64_t offset,
+                                           std::uint64_t length) = 0;
+  struct Log {
+    Bytes bytes{};                  // zeros where something is missing
+    std::vector<LogGap> missing{};  // the last one may go on behind `bytes`
+    std::string problem{};          // where, for people
+  };
+  [[nodiscard]] virtual Result<Log> read_log(const std::string& name) = 0;
+  // Errors: store_locked if somebody has written to it since it was opened.
+  [[nodiscard]] virtual Result<void> check_unchanged() = 0;
+};
+
+[[nodiscard]] bool is_log_name(std::string_view name);  // a write-ahead log
+[[nodiscard]] bool is_manifest_name(std::string_view name);
+[[nodiscard]] bool is_table_name(std::string_view name);
+
+}  // namespace once::engine

@@ -1,0 +1,533 @@
+#include "engine/salvage/salvage_reader.h"
+
+#include <rocksdb/iterator.h>
+
+#include <algorithm>
+#include <charconv>
+#include <queue>
+#include <set>
+#include <utility>
+
+#include "base/error.h"
+#include "engine/embedded/embedded_reading.h"
+#include "engine/embedded/row_writes.h"
+#include "engine/embedded/status.h"
+#include "engine/embedded/threads_env.h"
+#include "engine/salvage/new_manifest.h"
+#include "model/key_codec.h"
+#include "model/meta.h"
+#include "model/row_header.h"
+#include "once/version.h"
+
+namespace once::engine {
+namespace {
+
+constexpr std::array tables = {Table::all,    Table::keys,    Table::results, Table::checkpoints,
+                               Table::outbox, Table::history, Table::data};
+
+ByteView view_of(const rocksdb::Slice& slice) {
+  return {slice.data(), slice.size()};
+}
+
+std::uint64_t number_in(std::string_view name) {
+  const std::size_t digit = name.find_first_of("0123456789");
+  std::uint64_t number = 0;
+  if (digit != std::string_view::npos) {
+    std::from_chars(name.data() + digit, name.data() + name.size(), number);
+  }
+  return number;
+}
+
+std::string in_directory(const rocksdb::LiveFileMetaData& file) {
+  return file.name.substr(file.name.rfind('/') + 1);
+}
+
+// The key of a row for people; see Loss::key.
+std::string written(Table table, ByteView key) {
+  if (table == Table::keys || table == Table::results) {
+    if (const auto decoded = model::decode_key(key)) return decoded->to_string();
+  } else if (table == Table::checkpoints) {
+    if (const auto decoded = model::decode_checkpoint_key(key)) {
+      return decoded->key.to_string() + " " + escape(decoded->name);
+    }
+  } else if (table == Table::outbox || table == Table::history) {
+    if (const auto decoded = model::decode_sequence(key)) return std::to_string(*decoded);
+  }
+  return escape(key);
+}
+
+// The first and the last of these bytes, for people.
+std::string bytes_from(std::uint64_t offset, std::uint64_t length) {
+  return fmt::format("bytes {} to {}", offset, offset + std::max<std::uint64_t>(length, 1) - 1);
+}
+
+}  // namespace
+
+// The keys that the sound blocks of a table hold, in order.
+class SalvageReader::KeysOfTable {
+ public:
+  explicit KeysOfTable(std::shared_ptr<const DamagedTable> table) : table_(std::move(table)) {
+    next();
+  }
+  [[nodiscard]] const std::optional<Bytes>& key() const { return key_; }
+  void next() {
+    while (at_ == keys_.size() && block_ < table_->blocks().size()) {
+      keys_.clear();
+      at_ = 0;
+      const auto rows = table_->rows(table_->blocks()[block_++]);
+      if (!rows) continue;
+      (void)visit_rows(*rows, [this](const TableRow& row) { keys_.emplace_back(row.key); });
+    }
+    if (at_ == keys_.size()) {
+      key_.reset();
+    } else {
+      key_ = std::move(keys_[at_++]);
+    }
+  }
+
+ private:
+  const std::shared_ptr<const DamagedTable> table_;
+  std::size_t block_ = 0;
+  std::vector<Bytes> keys_{};
+  std::size_t at_ = 0;
+  std::optional<Bytes> key_{};
+};
+
+// Hands rows on, in the order of their keys.
+struct SalvageReader::Delivery {
+  Table table;
+  Time now;
+  const std::function<bool(const Row&)>& visit;
+  const LossVisitor& lost;
+  bool go_on = true;
+  std::optional<Bytes> last{};
+
+  void take(ByteView key, ByteView value) {
+    last = Bytes(key);
+    if (table != Table::data && now != Time{} && model::may_remove(value, now)) return;
+    auto row = decode_row(table, key, value);
+    if (row) {
+      go_on = visit(*row);
+    } else {
+      lost({.table = table, .key = written(table, key), .why = row.error().message});
+    }
+  }
+};
+
+SalvageReader::SalvageReader(std::string path, const Options& options,
+                             std::unique_ptr<DamagedFiles> files)
+    : path_(std::move(path)), options_(options), files_(std::move(files)) {}
+
+SalvageReader::~SalvageReader() {
+  close();
+}
+
+Result<std::unique_ptr<SalvageReader>> SalvageReader::open(const std::string& path,
+                                                           const Options& options,
+                                                           const DamagedFiles::Options& files) {
+  auto opened = DamagedFiles::open(path, files);
+  if (!opened) return pass(opened);
+  std::unique_ptr<SalvageReader> reader(new SalvageReader(path, options, std::move(*opened)));
+  if (auto ready = reader->open(); !ready) return pass(ready);
+  return reader;
+}
+
+Result<void> SalvageReader::open() {
+  read_logs();
+  if (auto opened = open_files(); !opened) return opened;
+  std::vector<rocksdb::LiveFileMetaData> files;
+  db_->GetLiveFilesMetaData(&files);
+  for (const auto& file : files) {
+    const auto table = shown_->table(in_directory(file));
+    if (!table || table->opens()) continue;
+    mended_.push_back(fmt::format("the table file {}: {}; its rows were found without it",
+                                  in_directory(file), table->problem()));
+  }
+  return {};
+}
+
+Result<void> SalvageReader::open_files() {
+  auto manifest = read_manifest();
+  if (!manifest) return open_rebuilt();
+  const auto status = open_listed(*manifest);
+  if (!status.ok()) {
+    close();
+    return open_rebuilt();
+  }
+  if (manifest->whole) return {};
+  if (lists_what_is_there()) {
+    mended_.push_back(
+        fmt::format("the end of the list of files, {}, is damaged; what stands before "
+                    "names just the files that are there",
+                    manifest->name));
+    return {};
+  }
+  close();
+  return open_rebuilt();
+}
+
+void SalvageReader::read_logs() {
+  const auto lose = [this](std::string why) {
+    losses_.push_back(
+        {.why =
+             why + ": what was committed there is missing, and whose rows it was cannot be told"});
+  };
+  for (const std::string& name : files_->missing_logs()) {
+    ++lost_log_bytes_;
+    lose(fmt::format("the log {} is not there", name));
+  }
+  for (const auto& [name, size] : files_->names()) {
+    if (!is_log_name(name)) continue;
+    auto log = files_->read_log(name);
+    if (!log) {
+      lost_log_bytes_ += std::max<std::uint64_t>(size, 1);
+      lose(fmt::format("the log {} cannot be read ({})", name, log.error().message));
+      continue;
+    }
+    std::vector<LogGap> gaps = mend_log(log->bytes);
+    for (const LogGap& gap : log->missing) {
+      if (gap.offset + gap.length > log->bytes.size()) gaps.push_back(gap);
+    }
+    for (const LogGap& gap : gaps) {
+      lost_log_bytes_ += gap.length;
+      const std::string place = log->problem.empty() ? "" : " (" + log->problem + ")";
+      lose(fmt::format("{} of the log {} are damaged{}", bytes_from(gap.offset, gap.length), name,
+                       place));
+    }
+    logs_[name] = std::move(log->bytes);
+  }
+}
+
+std::optional<SalvageReader::Manifest> SalvageReader::read_manifest() {
+  Manifest manifest;
+  constexpr std::uint64_t longest = 64;
+  auto current = files_->read("CURRENT", 0, longest);
+  if (current && current->ends_with('\n')) current->pop_back();
+  if (current && is_manifest_name(*current) && files_->names().contains(*current)) {
+    manifest.name = *current;
+  } else {
+    for (const auto& [name, size] : files_->names()) {
+      if (is_manifest_name(name) && number_in(name) >= number_in(manifest.name)) {
+        manifest.name = name;
+      }
+    }
+    if (manifest.name.empty()) return std::nullopt;
+    mended_.push_back(fmt::format(
+        "the file CURRENT is damaged; the newest list of files, {}, was taken", manifest.name));
+  }
+  auto log = files_->read_log(manifest.name);
+  if (!log) return std::nullopt;
+  Bytes mended = log->bytes;
+  const std::vector<LogGap> gaps = mend_log(mended);
+  if (gaps.empty() && log->missing.empty()) {
+    manifest.bytes = std::move(mended);
+    return manifest;
+  }
+  // All before the damage, if nothing is behind it.
+  const std::uint64_t end = gaps.empty() ? mended.size() : gaps.front().offset;
+  const bool at_the_end =
+      gaps.empty() || (gaps.size() == 1 && gaps[0].offset + gaps[0].length == mended.size());
+  if (!at_the_end || end == 0) return std::nullopt;
+  manifest.bytes = log->bytes.substr(0, end);
+  manifest.whole = false;
+  return manifest;
+}
+
+std::shared_ptr<MendedFileSystem> SalvageReader::shown_files() const {
+  auto shown = std::make_shared<MendedFileSystem>(files_);
+  for (const auto& [name, bytes] : logs_) shown->put(name, bytes);
+  shown->put("IDENTITY", "00000000-0000-0000-0000-000000000000");
+  return shown;
+}
+
+rocksdb::Status SalvageReader::open_listed(const Manifest& manifest) {
+  const auto show = [&] {
+    auto shown = shown_files();
+    shown->put("CURRENT", manifest.name + "\n");
+    shown->put(manifest.name, manifest.bytes);
+    return shown;
+  };
+  auto shown = show();
+  auto status = open_database(shown);
+  if (!status.ok()) return status;
+  // Of a table that was cut, RocksDB goes by the length in the list, and so must what is mended.
+  std::vector<rocksdb::LiveFileMetaData> files;
+  db_->GetLiveFilesMetaData(&files);
+  bool differ = false;
+  for (const auto& file : files) {
+    const auto there = files_->names().find(in_directory(file));
+    if (there == files_->names().end() || there->second == file.size) continue;
+    if (!differ) shown = show();
+    differ = true;
+    shown->expect(there->first, file.size);
+  }
+  if (!differ) return status;
+  close();
+  return open_database(shown);
+}
+
+bool SalvageReader::lists_what_is_there() {
+  std::vector<rocksdb::LiveFileMetaData> files;
+  db_->GetLiveFilesMetaData(&files);
+  std::set<std::string> listed;
+  for (const auto& file : files) listed.insert(in_directory(file));
+  return std::ranges::all_of(files_->names(),
+                             [&](const auto& file) {
+                               return !is_table_name(file.first) || listed.erase(file.first) == 1;
+                             }) &&
+         listed.empty();
+}
+
+Result<void> SalvageReader::open_rebuilt() {
+  rebuilt_ = true;
+  auto shown = shown_files();
+  std::vector<ListedTable> listed;
+  std::uint64_t next_number = 2;
+  for (const auto& [name, size] : files_->names()) {
+    next_number = std::max(next_number, number_in(name) + 2);
+    if (!is_table_name(name)) continue;
+    auto table = list_table(*shown->table(name), number_in(name), size);
+    if (table && table->family < tables.size()) {
+      listed.push_back(std::move(*table));
+    } else {
+      losses_.push_back({.why = fmt::format("of the table file {} it cannot be told whose rows it "
+                                            "holds",
+                                            name)});
+    }
+  }
+  if (listed.empty() && logs_.empty()) {
+    return fail(ErrorCode::damaged,
+                "{} is damaged: neither the list of files of the store nor any of its tables and "
+                "logs can be read; restore a backup. Nothing was changed",
+                path_);
+  }
+  std::vector<std::string> families;
+  for (const Table table : tables) families.push_back(family_name(table));
+  const std::string name = fmt::format("MANIFEST-{:06}", next_number - 1);
+  shown->put("CURRENT", name + "\n");
+  shown->put(name, make_manifest(families, listed, next_number));
+  const auto status = open_database(shown);
+  if (!status.ok()) return std::unexpected(to_error(status, "salvaging " + path_));
+  losses_.push_back(
+      {.why =
+           "the list of files of the store (MANIFEST) cannot be read, and was made anew from the "
+           "files that are there; rows that had been removed, or older versions of rows, may be "
+           "back",
+       .instead = "all rows of these files"});
+  return {};
+}
+
+rocksdb::Status SalvageReader::open_database(const std::shared_ptr<MendedFileSystem>& shown) {
+  shown_ = shown;
+  env_ = make_threads_env(rocksdb::NewCompositeEnv(shown));
+  rocksdb::DBOptions options = database_options(options_, env_.get(), 0);
+  options.create_if_missing = false;
+  options.create_missing_column_families = false;
+  // A table that cannot be opened keeps nothing but its own rows back.
+  options.paranoid_checks = false;
+  options.skip_checking_sst_file_sizes_on_db_open = true;
+  options.skip_stats_update_on_db_open = true;
+  options.verify_sst_unique_id_in_manifest = false;
+  // Behind a gap whatever is whole counts.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kSkipAnyCorruptedRecords;
+  auto descriptors = family_descriptors(options_, filters_);
+  for (auto& descriptor : descriptors) {
+    // Holds for tables on the levels on which they were made only.
+    descriptor.options.force_consistency_checks = !rebuilt_;
+  }
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  const auto status = rocksdb::DB::OpenForReadOnly(options, MendedFileSystem::directory,
+                                                   descriptors, &handles, &db);
+  if (!status.ok()) return status;
+  db_.reset(db);
+  std::ranges::copy(handles, families_.begin());
+  return status;
+}
+
+void SalvageReader::close() {
+  for (rocksdb::ColumnFamilyHandle* handle : families_) {
+    if (handle != nullptr) db_->DestroyColumnFamilyHandle(handle);
+  }
+  families_ = {};
+  db_.reset();
+  env_.reset();
+  shown_.reset();
+}
+
+Result<std::optional<Bytes>> SalvageReader::get(Table table, ByteView key) {
+  Bytes value;
+  rocksdb::Status status;
+  if (!rebuilt_) {
+    status = db_->Get(rocksdb::ReadOptions(), family(table), rocksdb::Slice(key), &value);
+    if (status.ok()) return value;
+    if (status.IsNotFound()) return std::nullopt;
+  } else {
+    const std::unique_ptr<rocksdb::Iterator> at(
+        db_->NewIterator(rocksdb::ReadOptions(), family(table)));
+    at->Seek(rocksdb::Slice(key));
+    if (at->Valid() && view_of(at->key()) == key) return at->value().ToString();
+    status = at->status();
+    if (status.ok()) return std::nullopt;
+  }
+  return fail(ErrorCode::damaged,
+              "what was written last of it stands, or may stand, in bytes that "
+              "are lost ({})",
+              status.ToString());
+}
+
+Result<std::optional<Row>> SalvageReader::find(Table table, const Key& key) {
+  const Bytes row_key = model::encode_key(key);
+  auto value = get(table, row_key);
+  if (!value) return pass(value);
+  if (!*value) return std::nullopt;
+  auto row = decode_row(table, row_key, **value);
+  if (!row) return pass(row);
+  return std::move(*row);
+}
+
+Result<SalvageReader::Facts> SalvageReader::facts(const LossVisitor& lost) {
+  Facts facts;
+  const auto lose = [&](std::string_view name, const std::string& why) {
+    lost({.key = std::string(name), .why = fmt::format("a fact about the store itself: {}", why)});
+  };
+  const auto number = [&](std::string_view name) -> Result<std::optional<std::uint64_t>> {
+    auto value = get(meta_table, name);
+    if (!value) return pass(value);
+    if (!*value) return std::nullopt;
+    auto decoded = model::decode_u64(**value);
+    if (!decoded) return pass(decoded);
+    return *decoded;
+  };
+  const auto format = number(model::format_row);
+  if (!format) lose(model::format_row, format.error().message);
+  facts.row.format =
+      static_cast<std::uint32_t>(format ? format->value_or(store_format) : store_format);
+  if (facts.row.format > store_format) {
+    return fail(ErrorCode::newer_format,
+                "{} has format {}, and this version of Once ({}) knows formats up to {}; use a "
+                "newer version",
+                path_, facts.row.format, version, store_format);
+  }
+  const auto opening = number(model::opening_row);
+  if (!opening) lose(model::opening_row, opening.error().message);
+  if (opening) facts.row.opening = opening->value_or(0);
+  const auto gap = number(model::history_gap_row);
+  if (!gap) lose(model::history_gap_row, gap.error().message);
+  facts.knows_gap = gap.has_value();
+  if (gap) facts.row.history_gap = gap->value_or(0);
+  auto value = get(meta_table, model::clock_row);
+  auto mark =
+      value && *value
+          ? model::decode_clock_mark(**value)
+          : Result<model::ClockMark>(
+                fail(ErrorCode::damaged, "{}", value ? "it is not there" : value.error().message));
+  if (mark) {
+    const auto clock = options_.clock ? options_.clock : system_clock();
+    facts.now = StoreClock(clock, *mark).now();
+  } else {
+    lose(model::clock_row, mark.error().message);
+  }
+  return facts;
+}
+
+Result<void> SalvageReader::rows(Table table, Time now,
+                                 const std::function<bool(const Row&)>& visit,
+                                 const LossVisitor& lost) {
+  Delivery delivery{.table = table, .now = now, .visit = visit, .lost = lost};
+  rocksdb::ReadOptions options;
+  options.fill_cache = false;
+  options.readahead_size = std::size_t{1} << 20;
+  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options, family(table)));
+  for (at->SeekToFirst(); delivery.go_on && at->Valid(); at->Next()) {
+    delivery.take(view_of(at->key()), view_of(at->value()));
+  }
+  if (!delivery.go_on || at->status().ok()) return {};
+  return rows_one_by_one(table, delivery, lost);
+}
+
+Result<void> SalvageReader::rows_one_by_one(Table table, Delivery& delivery,
+                                            const LossVisitor& lost) {
+  std::vector<rocksdb::LiveFileMetaData> files;
+  db_->GetLiveFilesMetaData(&files);
+  std::vector<KeysOfTable> sources;
+  for (const auto& file : files) {
+    if (file.column_family_name != family_name(table)) continue;
+    const std::string name = in_directory(file);
+    if (auto found = shown_->table(name)) {
+      sources.emplace_back(std::move(found));
+      tell_gaps(table, name, lost);
+    } else {
+      lost({.table = table,
+            .after = written(table, file.smallestkey),
+            .before = written(table, file.largestkey),
+            .why = fmt::format("the table file {} is not there", name)});
+    }
+  }
+  // What came last is in the logs, and in memory now.
+  rocksdb::ReadOptions in_memory;
+  in_memory.read_tier = rocksdb::kMemtableTier;
+  const std::unique_ptr<rocksdb::Iterator> latest(db_->NewIterator(in_memory, family(table)));
+  latest->SeekToFirst();
+
+  using Next = std::pair<Bytes, KeysOfTable*>;
+  const auto later = [](const Next& a, const Next& b) { return a.first > b.first; };
+  std::priority_queue<Next, std::vector<Next>, decltype(later)> next(later);
+  const auto add = [&](KeysOfTable* source) {
+    if (source->key()) next.emplace(*source->key(), source);
+  };
+  for (KeysOfTable& source : sources) add(&source);
+  while (delivery.go_on && (latest->Valid() || !next.empty())) {
+    Bytes key;
+    if (next.empty() || (latest->Valid() && view_of(latest->key()) < next.top().first)) {
+      key = latest->key().ToString();
+      latest->Next();
+    } else {
+      key = next.top().first;
+      KeysOfTable* source = next.top().second;
+      next.pop();
+      source->next();
+      add(source);
+    }
+    if (delivery.last && key <= *delivery.last) continue;
+    auto value = get(table, key);
+    delivery.last = key;
+    if (!value) {
+      lost({.table = table, .key = written(table, key), .why = value.error().message});
+    } else if (*value) {
+      delivery.take(key, **value);
+    }
+  }
+  if (latest->status().ok()) return {};
+  return std::unexpected(to_error(latest->status(), place_of(table, path_)));
+}
+
+void SalvageReader::tell_gaps(Table table, const std::string& name, const LossVisitor& lost) {
+  const auto found = shown_->table(name);
+  std::optional<Bytes> last;
+  std::vector<Loss> open;  // their ends are not known yet
+  const auto close_at = [&](std::string_view before) {
+    for (Loss& loss : open) {
+      loss.before = before;
+      lost(std::move(loss));
+    }
+    open.clear();
+  };
+  for (const TableBlock& block : found->blocks()) {
+    const auto rows = found->rows(block);
+    if (!rows) {
+      open.push_back({.table = table,
+                      .after = last ? written(table, *last) : "",
+                      .why = fmt::format("{} of the table file {} are damaged",
+                                         bytes_from(block.offset, block.length), name)});
+      continue;
+    }
+    (void)visit_rows(*rows, [&](const TableRow& row) {
+      if (!open.empty()) close_at(written(table, row.key));
+      last = Bytes(row.key);
+    });
+  }
+  close_at("");
+}
+
+}  // namespace once::engine

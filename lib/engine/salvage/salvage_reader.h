@@ -1,0 +1,118 @@
+// SalvageReader: gives every row of a damaged store that is sound and the newest of its key, and
+// tells of those that it cannot give.
+//
+//   auto reader = SalvageReader::open("payments.once", {}).value();
+//   reader->rows(Table::keys, visit, lost);
+//
+// RocksDB does the reading, to read only, over files that were mended in memory
+// (mended_file_system.h). Where its iterator stops at damage, the keys that the sound blocks of the
+// tables hold are looked up one by one instead: what Get() answers is the newest version, and what
+// it refuses may have a newer one in bytes that are lost.
+#pragma once
+
+#include <rocksdb/db.h>
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/embedded/rocksdb_options.h"
+#include "engine/embedded/store_clock.h"
+#include "engine/salvage/damaged_files.h"
+#include "engine/salvage/mended_file_system.h"
+#include "once/options.h"
+#include "once/row.h"
+#include "once/salvage.h"
+
+namespace once::engine {
+
+using LossVisitor = std::function<void(Loss)>;
+
+// Used by one thread.
+class SalvageReader {
+ public:
+  // Errors: as DamagedFiles::open(); damaged, if there is nothing that could be read.
+  static Result<std::unique_ptr<SalvageReader>> open(const std::string& path,
+                                                     const Options& options,
+                                                     const DamagedFiles::Options& files);
+  SalvageReader(const SalvageReader&) = delete;
+  SalvageReader& operator=(const SalvageReader&) = delete;
+  ~SalvageReader();
+
+  // What is missing of logs and of the list of files.
+  [[nodiscard]] const std::vector<Loss>& losses() const { return losses_; }
+  [[nodiscard]] const std::vector<std::string>& mended() const { return mended_; }
+  [[nodiscard]] std::uint64_t lost_log_bytes() const { return lost_log_bytes_; }
+  // Commits are missing, or files may be back that were not in use: that a row is not there, or is
+  // there, need not fit what other tables tell.
+  [[nodiscard]] bool tables_may_differ() const { return lost_log_bytes_ != 0 || rebuilt_; }
+
+  // The store's own row, as far as it can be told. nullopt for what is past `history_gap`: it
+  // cannot be told up to which opening history has gaps.
+  struct Facts {
+    StoreRow row{};
+    bool knows_gap = true;
+    Time now{};  // 0: unknown
+  };
+  // Errors: newer_format.
+  Result<Facts> facts(const LossVisitor& lost);
+
+  // Visits the sound rows of a table in the order of keys, without those past their retention at
+  // `now`, until false is returned.
+  Result<void> rows(Table table, Time now, const std::function<bool(const Row&)>& visit,
+                    const LossVisitor& lost);
+  // The newest row of a key in `keys` or `results`. Errors: damaged, if it cannot be told.
+  Result<std::optional<Row>> find(Table table, const Key& key);
+
+  Result<void> check_unchanged() { return files_->check_unchanged(); }
+
+ private:
+  class KeysOfTable;
+  struct Delivery;
+
+  SalvageReader(std::string path, const Options& options, std::unique_ptr<DamagedFiles> files);
+  Result<void> open();
+  Result<void> open_files();
+  void read_logs();
+  // What is in the list of files, or nullopt if it cannot be read to its end.
+  struct Manifest {
+    std::string name{};
+    Bytes bytes{};
+    bool whole = true;
+  };
+  std::optional<Manifest> read_manifest();
+  rocksdb::Status open_listed(const Manifest& manifest);
+  Result<void> open_rebuilt();
+  rocksdb::Status open_database(const std::shared_ptr<MendedFileSystem>& shown);
+  void close();
+  [[nodiscard]] bool lists_what_is_there();
+
+  [[nodiscard]] rocksdb::ColumnFamilyHandle* family(Table table) const {
+    return families_[static_cast<std::size_t>(table)];
+  }
+  std::shared_ptr<MendedFileSystem> shown_files() const;
+  Result<std::optional<Bytes>> get(Table table, ByteView key);
+  Result<void> rows_one_by_one(Table table, Delivery& delivery, const LossVisitor& lost);
+  void tell_gaps(Table table, const std::string& name, const LossVisitor& lost);
+
+  const std::string path_;
+  const Options options_;
+  const ExpiryFilters filters_ = make_expiry_filters();
+  const std::shared_ptr<DamagedFiles> files_;
+  std::map<std::string, Bytes> logs_{};  // mended
+  bool rebuilt_ = false;                 // the list of files
+  std::vector<Loss> losses_{};
+  std::vector<std::string> mended_{};
+  std::uint64_t lost_log_bytes_ = 0;
+
+  std::shared_ptr<MendedFileSystem> shown_{};
+  std::unique_ptr<rocksdb::Env> env_{};
+  std::unique_ptr<rocksdb::DB> db_{};
+  std::array<rocksdb::ColumnFamilyHandle*, 7> families_{};
+};
+
+}  // namespace once::engine
