@@ -1,6 +1,7 @@
 #include "container/envelope.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/coding.h"
 #include "base/error.h"
@@ -12,7 +13,8 @@ namespace {
 
 constexpr std::size_t header_bytes = 32;
 constexpr std::size_t alignment = 8;
-constexpr std::uint32_t marker = 0x564e454f;  // "OENV"
+constexpr char marker_bytes[] = "OENV";
+constexpr std::uint32_t marker = 0x564e454f;  // the same
 constexpr std::size_t window_bytes = std::size_t{64} << 10;
 
 struct Header {
@@ -116,11 +118,13 @@ Result<bool> vouched_for(Device& device, const LogPlace& place, const LogMark& e
       return pass(read);
     }
     for (std::size_t at = 0; at < step && at + header_bytes <= bytes.size(); at += alignment) {
+      // Mostly it is zeros.
+      if (std::memcmp(bytes.data() + at + 4, marker_bytes, 4) != 0) continue;
       const Header header = read_header(std::string_view(bytes).substr(at, header_bytes));
       const std::size_t whole = envelope_bytes(header.length);
-      const bool later = header.marker == marker && header.file == place.file &&
-                         header.offset > end.offset && header.durable > end.offset &&
-                         header.length <= most_envelope_payload && whole <= capacity - start - at;
+      const bool later = header.file == place.file && header.offset > end.offset &&
+                         header.durable > end.offset && header.length <= most_envelope_payload &&
+                         whole <= capacity - start - at;
       if (!later) continue;
       found.resize(whole);
       if (auto read = read_stream(device, *place.extents, start + at, whole, found.data()); !read) {
