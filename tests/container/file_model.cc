@@ -72,6 +72,11 @@ int FileModel::links(const std::string& path) const {
       std::ranges::count_if(names(), [&](const auto& name) { return name.second == file; }));
 }
 
+std::size_t FileModel::synced_bytes(const std::string& path) const {
+  const int file = file_at(path);
+  return file == directory ? 0 : files_.at(file)->now.synced;
+}
+
 bool FileModel::is_log(const std::string& path) const {
   const int file = file_at(path);
   return file != directory && files_.at(file)->log;

@@ -54,6 +54,8 @@ class FileModel {
   [[nodiscard]] int links(const std::string& path) const;
   // Whether there is a file that was made as a log.
   [[nodiscard]] bool is_log(const std::string& path) const;
+  // How much of a file has to be found; 0 if there is none.
+  [[nodiscard]] std::size_t synced_bytes(const std::string& path) const;
   // The paths of all files.
   [[nodiscard]] std::vector<std::string> files() const;
 

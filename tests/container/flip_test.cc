@@ -1,0 +1,311 @@
+// A byte of a container is not what was written. Whichever it is: an error that names the place, or
+// the same answers as before, and never a wrong or a missing one.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "container/container_place.h"
+#include "container/crash_program.h"
+#include "support/check_result.h"
+
+using namespace once;
+using namespace once::testing;
+using Kind = Op::Kind;
+using rocksdb::IOStatus;
+
+namespace {
+
+// One of everything, small: so that every byte can have its turn.
+std::vector<Op> small_program() {
+  std::vector<Op> ops{{.kind = Kind::make_directory, .path = "/db"}};
+  const auto add = [&](std::initializer_list<Op> more) { ops.insert(ops.end(), more); };
+  add({{.kind = Kind::create, .path = "/db/MANIFEST-000001"},
+       {.kind = Kind::append, .length = 50},
+       {.kind = Kind::sync},
+       {.kind = Kind::append, .length = 60},
+       {.kind = Kind::sync},
+       {.kind = Kind::create, .path = "/db/000002.log", .slot = 1},
+       {.kind = Kind::append, .length = 40, .slot = 1},
+       {.kind = Kind::sync, .slot = 1},
+       {.kind = Kind::append, .length = 500, .slot = 1},
+       {.kind = Kind::create, .path = "/db/000003.log", .slot = 2},
+       {.kind = Kind::append, .length = 100, .slot = 2},
+       {.kind = Kind::sync, .slot = 2},
+       {.kind = Kind::create, .path = "/db/CURRENT", .slot = 3},
+       {.kind = Kind::append, .length = 16, .slot = 3},
+       {.kind = Kind::sync, .slot = 3},
+       {.kind = Kind::close, .slot = 3},
+       {.kind = Kind::create, .path = "/db/000004.sst", .slot = 3},
+       {.kind = Kind::append, .length = 5000, .slot = 3},
+       {.kind = Kind::sync, .slot = 3},
+       {.kind = Kind::close, .slot = 3},
+       {.kind = Kind::create, .path = "/db/000005.sst", .slot = 3},
+       {.kind = Kind::append, .length = 1000, .slot = 3},
+       {.kind = Kind::sync, .slot = 3},
+       {.kind = Kind::close, .slot = 3},
+       {.kind = Kind::remove, .path = "/db/000005.sst"},
+       {.kind = Kind::link, .path = "/db/000004.sst", .to = "/db/linked.sst"},
+       {.kind = Kind::sync_directory, .path = "/db"}});
+  // The last two commits of a log: one that the other vouches for, and one that nothing does.
+  add({{.kind = Kind::append, .length = 70, .slot = 2},
+       {.kind = Kind::append, .length = 80, .slot = 2},
+       {.kind = Kind::sync, .slot = 2},
+       {.kind = Kind::append, .length = 30, .slot = 2},
+       {.kind = Kind::append, .length = 20, .slot = 2},
+       {.kind = Kind::sync, .slot = 2}});
+  return ops;
+}
+
+// A container as it was left, and what is to be found in it.
+struct Left {
+  DiskImage image{};
+  Tree tree{};
+  // How much of each log is vouched for; what comes after looks like a torn tail when it is broken.
+  std::map<std::string, std::size_t> vouched{};
+};
+
+Left leave(std::vector<Op> program, bool in_good_order) {
+  if (in_good_order) program.push_back({.kind = Kind::restart});
+  const Recording recording = record(program);
+  Left left;
+  if (in_good_order) {
+    // What the last opening has begun to write does not matter here; what was closed does.
+    left.tree = recording.models.back().tree();
+    left.image =
+        recording.moments[recording.moments.size() - 1].moment.crash({CrashPlan::Kind::none});
+    ContainerPlace place = value_of(open_place(left.image));
+    value_of(place.container->close());
+    left.image = place.device->moment().crash({CrashPlan::Kind::none});
+    return left;
+  }
+  left.image = recording.moments.back().moment.crash({CrashPlan::Kind::none});
+  ContainerPlace place = value_of(open_place(left.image));
+  REQUIRE(read_tree(*place.files, "", &left.tree).ok());
+  for (const std::string& path : recording.models.back().files()) {
+    if (!recording.models.back().is_log(path)) continue;
+    // A sync is vouched for by what comes after it.
+    const std::size_t last = recording.models.back().synced_bytes(path);
+    std::size_t before = 0;
+    for (const FileModel& model : recording.models) {
+      const std::size_t synced = model.synced_bytes(path);
+      if (synced < last) before = synced;
+    }
+    left.vouched[path] = before;
+  }
+  return left;
+}
+
+struct Seen {
+  std::uint64_t same = 0;
+  std::uint64_t refused = 0;  // when it was opened
+  std::uint64_t errors = 0;   // when a file was read
+  std::uint64_t cut = 0;      // a log, behind what is vouched for
+  std::uint64_t found = 0;    // by fsck only
+};
+
+bool names_a_place(const std::string& message) {
+  return message.find("byte") != std::string::npos;
+}
+
+// Compares with what was left; empty if all is well.
+std::string problem_with(const Left& left, const DiskImage& image, bool read_only, Seen* seen) {
+  container::ContainerOptions options = test_options();
+  options.read_only = read_only;
+  options.create_if_missing = false;
+  auto opened = open_place(image, options);
+  if (!opened) {
+    ++seen->refused;
+    if (opened.error().code != ErrorCode::damaged) {
+      return fmt::format("{}: {}", to_string(opened.error().code), opened.error().message);
+    }
+    if (!names_a_place(opened.error().message)) return "no place: " + opened.error().message;
+    return "";
+  }
+  Tree names;
+  bool any = false;
+  std::string broken;
+  for (const auto& [path, bytes] : left.tree) {
+    bool is_directory = false;
+    IOStatus status = opened->files->IsDirectory(path, {}, &is_directory, nullptr);
+    if (!status.ok()) return path + ": " + status.ToString();
+    if (is_directory != !bytes) return path + " is of another kind";
+    std::vector<std::string> children;
+    if (is_directory) {
+      if (!opened->files->GetChildren(path, {}, &children, nullptr).ok()) return path;
+      for (const std::string& child : children) {
+        if (!left.tree.contains(path + "/" + child)) return child + " should not be there";
+      }
+      continue;
+    }
+    std::string found;
+    status = read_whole(*opened->files, path, &found);
+    if (!status.ok()) {
+      any = true;
+      ++seen->errors;
+      if (!status.IsCorruption()) return path + ": " + status.ToString();
+      if (!names_a_place(status.ToString())) return "no place: " + status.ToString();
+      if (status.ToString().find(path) == std::string::npos) {
+        return "another file is named: " + status.ToString();
+      }
+      continue;
+    }
+    if (found == *bytes) continue;
+    any = true;
+    const auto vouched = left.vouched.find(path);
+    const bool is_cut = vouched != left.vouched.end() && found.size() >= vouched->second &&
+                        found.size() < bytes->size() && bytes->starts_with(found);
+    if (is_cut) {
+      ++seen->cut;
+      continue;
+    }
+    // Of a large table only the end is checked when it is opened; RocksDB checks its blocks.
+    constexpr std::size_t checked_whole = 64 << 10;
+    if (found.size() != bytes->size() || found.size() <= checked_whole) {
+      return fmt::format("{} has {} bytes in place of {}", path, found.size(), bytes->size());
+    }
+    broken = path;
+  }
+  if (!any && broken.empty()) ++seen->same;
+  if (broken.empty()) return "";
+  ++seen->found;
+  const std::string by_fsck = testing::problem_with(*opened);
+  return by_fsck.find(broken) != std::string::npos
+             ? ""
+             : broken + " is wrong, and fsck says: " + by_fsck;
+}
+
+class Flipping {
+ public:
+  explicit Flipping(Left left) : left_(std::move(left)) {}
+
+  void flip(std::uint64_t offset, std::uint8_t mask, bool read_only) {
+    DiskImage image = left_.image;
+    image.flip(offset, mask);
+    const std::string problem = problem_with(left_, image, read_only, &seen);
+    ++flips;
+    if (problem.empty()) return;
+    const std::string text = fmt::format("byte {} ^ {:#x}, opened to {}: {}", offset, mask,
+                                         read_only ? "read" : "write", problem);
+    if (++reported_ > 5) FAIL(text);
+    FAIL_CHECK(text);
+  }
+  [[nodiscard]] const Left& left() const { return left_; }
+  [[nodiscard]] std::string told() const {
+    return fmt::format(
+        "{} flips: {} without effect, {} refused, {} errors of a file, {} torn tails, {} found by "
+        "fsck",
+        flips, seen.same, seen.refused, seen.errors, seen.cut, seen.found);
+  }
+  Seen seen;
+  std::uint64_t flips = 0;
+
+ private:
+  Left left_;
+  int reported_ = 0;
+};
+
+// The superblocks, the holder page, and both copies of both slots.
+std::uint64_t end_of_journal(const DiskImage& image) {
+  SimulatedDevice device(image);
+  const auto found = value_of(container::read_superblocks(device));
+  std::uint64_t end = 0;
+  for (const auto& slot : found.newest.slots) {
+    for (const std::uint64_t copy : slot.copies) end = std::max(end, copy + slot.length);
+  }
+  return end;
+}
+
+void flip_every_byte(bool in_good_order) {
+  Flipping flipping(leave(small_program(), in_good_order));
+  const DiskImage& image = flipping.left().image;
+  const std::uint64_t journal = end_of_journal(image);
+  CHECK(problem_with(flipping.left(), image, true, &flipping.seen) == "");
+  CHECK(problem_with(flipping.left(), image, false, &flipping.seen) == "");
+  // Every byte of what the container says of itself: read and written, another bit each time.
+  for (std::uint64_t offset = 0; offset < journal; ++offset) {
+    const auto mask = static_cast<std::uint8_t>(1u << (offset % 8));
+    flipping.flip(offset, mask, true);
+    flipping.flip(offset, static_cast<std::uint8_t>(~mask), false);
+  }
+  // And of everything else; of the zeros behind the ends of logs every seventh.
+  for (std::uint64_t offset = journal; offset < image.size(); ++offset) {
+    const bool zeros = image.bytes(offset, 1)[0] == '\0';
+    if (zeros && offset % 7 != 0) continue;
+    flipping.flip(offset, static_cast<std::uint8_t>(1u << (offset % 8)), offset % 2 == 0);
+  }
+  MESSAGE(flipping.told());
+  CHECK(flipping.seen.refused > 0);
+  CHECK(flipping.seen.errors > 0);
+  CHECK((flipping.seen.cut > 0) == !in_good_order);
+}
+
+void flip_some(bool in_good_order) {
+  std::vector<Op> program = crash_program();
+  // One that is too large to be checked whole when it is opened.
+  program.push_back({.kind = Kind::create, .path = "/db/large.sst", .slot = 5});
+  program.push_back({.kind = Kind::append, .length = 200'000, .slot = 5});
+  program.push_back({.kind = Kind::sync, .slot = 5});
+  program.push_back({.kind = Kind::close, .slot = 5});
+  Flipping flipping(leave(program, in_good_order));
+  std::mt19937_64 random(in_good_order ? 1 : 2);
+  for (int i = 0; i < 1500; ++i) {
+    flipping.flip(random() % flipping.left().image.size(),
+                  static_cast<std::uint8_t>(1 + random() % 255), i % 4 != 0);
+  }
+  MESSAGE(flipping.told());
+  CHECK(flipping.seen.found > 0);
+}
+
+}  // namespace
+
+TEST_CASE("every byte of a container that was closed in good order") {
+  flip_every_byte(true);
+}
+
+TEST_CASE("every byte of a container that was not closed") {
+  flip_every_byte(false);
+}
+
+TEST_CASE("some bytes of a larger container that was closed in good order") {
+  flip_some(true);
+}
+
+TEST_CASE("some bytes of a larger container that was not closed") {
+  flip_some(false);
+}
+
+// A disk that answers ok and does nothing, or writes elsewhere.
+TEST_CASE("a write that is lost or goes astray is an error, or shows in nothing") {
+  const std::vector<Op> program = small_program();
+  const Recording recording = record(program);
+  const Left whole{.tree = recording.models.back().tree()};
+  const std::uint64_t writes = recording.device->calls().of(CallKind::write);
+  std::mt19937_64 random(7);
+  Seen seen;
+  std::uint64_t runs = 0;
+  for (std::uint64_t nth = 1; nth <= writes; ++nth) {
+    for (int way = 0; way < 6; ++way) {
+      auto device = std::make_shared<SimulatedDevice>();
+      ContainerPlace place = value_of(open_place(device));
+      device->inject({.nth = nth,
+                      .effect = way == 0 ? Fault::Effect::lost : Fault::Effect::misdirected,
+                      .to = random() % (way < 3 ? 40'000 : 300'000)});
+      Runner runner(place.files);
+      std::string problem;
+      for (const Op& op : program) (void)runner.run(op);
+      runner.let_go();
+      if (device->struck() == 0 || !place.container->close()) continue;
+      ++runs;
+      CAPTURE(nth);
+      CAPTURE(way);
+      CHECK(problem_with(whole, device->image(), true, &seen) == "");
+      CHECK(problem_with(whole, device->image(), false, &seen) == "");
+    }
+  }
+  MESSAGE(runs << " writes lost or astray: " << seen.same << " times without effect, "
+               << seen.refused << " refused, " << seen.errors << " errors of a file");
+}
