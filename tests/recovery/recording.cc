@@ -34,7 +34,7 @@ std::string Recording::describe(std::uint64_t calls) const {
 Recording record(const std::vector<Call>& program) {
   Recording recording{.device = std::make_shared<SimulatedDevice>()};
   SimulatedDevice& device = *recording.device;
-  Session session(recording.device, {});
+  Session session(recording.device, {}, {.with_options_file = true});
   recording.points.push_back({.calls = 0, .state = session.state(), .call = "nothing"});
   device.keep_moments();
   const auto keep = [&](std::string problem, const std::vector<StoreState>& begun,
@@ -61,8 +61,9 @@ std::string problem_after(const std::shared_ptr<SimulatedDevice>& device, const 
                           Thoroughness thoroughness) {
   Session session(device, state);
   std::string problem = session.open(Ending::power_cut);
-  if (problem.empty()) problem = session.verify();
   if (!problem.empty() || thoroughness == Thoroughness::state) return problem;
+  problem = session.verify();
+  if (!problem.empty() || thoroughness == Thoroughness::verified) return problem;
   for (const Call& call : epilogue(session.state())) {
     problem = session.run(call);
     if (!problem.empty()) return "afterwards: " + problem;

@@ -44,13 +44,20 @@ struct Recording {
 
 // How much is asked of a store that is found.
 enum class Thoroughness : std::uint8_t {
-  state,      // it opens, shows one of the states that may be, and checks out
-  behaviour,  // answers what it must, goes on, and opens again with the same
+  state,      // it opens, and shows one of the states that may be
+  verified,   // and every byte and every row checks out
+  behaviour,  // and it answers what it must, goes on, and opens again with the same
 };
 
 // Opens what a power cut left. What is wrong, or nothing.
 std::string problem_after(const std::shared_ptr<SimulatedDevice>& device, const SessionState& state,
                           Thoroughness thoroughness);
+
+// Whether the problem is that there is no whole store.
+[[nodiscard]] inline bool refuses_to_open(const std::string& problem) {
+  return problem.find("opening: not_a_store") != std::string::npos ||
+         problem.find("opening: damaged") != std::string::npos;
+}
 
 // Ways of losing what was not synced. `seed` chooses where there are too many to take all.
 [[nodiscard]] std::vector<CrashPlan> plans_for(const Moment& moment, std::uint64_t seed);

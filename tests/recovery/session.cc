@@ -8,6 +8,7 @@
 #include "container/container.h"
 #include "engine/embedded/embedded_engine.h"
 #include "engine/embedded/place.h"
+#include "recovery/quick_place.h"
 #include "store/open_on.h"
 
 namespace once::testing {
@@ -273,8 +274,9 @@ std::string Call::describe() const {
 Session::Session(std::shared_ptr<SimulatedDevice> device, SessionState state,
                  const SessionOptions& options)
     : device_(std::move(device)), state_(std::move(state)), options_(options) {
-  clock_->set_wall(state_.now);
   for (std::uint32_t i = 0; i < state_.boots; ++i) clock_->reboot();
+  clock_->advance(state_.up);
+  clock_->set_wall(state_.now);
 }
 
 Session::~Session() = default;
@@ -284,6 +286,7 @@ Result<void> Session::try_open(Ending ending) {
   if (ending == Ending::power_cut) {
     clock_->reboot();
     ++state_.boots;
+    state_.up = {};
   }
   const std::uint32_t self = first_pid + state_.lives++;
   auto processes = std::make_shared<SimulatedProcesses>(self);
@@ -299,7 +302,9 @@ Result<void> Session::try_open(Ending ending) {
   options.open_timeout_ms = Duration(0);
   options.read_only = options_.read_only;
   auto engine = engine::EmbeddedEngine::open(
-      engine::make_file_place("simulated.once", {.options = options, .device = device_}), options);
+      make_quick(engine::make_file_place("simulated.once", {.options = options, .device = device_}),
+                 options_.with_options_file),
+      options);
   if (!engine) return pass(engine);
   store_ = open_on(std::move(*engine), options);
   return {};
@@ -337,6 +342,7 @@ std::string Session::run(const Call& call) {
   if (call.kind == Call::Kind::pass_time) {
     clock_->advance(call.by);
     state_.now += call.by;
+    state_.up += call.by;
     return "";
   }
   if (call.kind == Call::Kind::reopen) {
@@ -354,7 +360,11 @@ std::string Session::run(const Call& call) {
   };
   present(request);
   for (Request& one : request.many) present(one);
+  if (device_->struck() > 0 && options_.fault_poisons) state_.model.poison();
   heard_ = perform(*store_, request);
+  if (heard_.error && is_of_the_disk(*heard_.error) && !options_.may_fail) {
+    return fmt::format("{}: {}", request.describe(), heard_.describe());
+  }
   expected_ = state_.model.ask(request, state_.now, heard_);
   learn_tokens(request, heard_);
   return state_.model.settle(request, expected_, heard_);

@@ -48,12 +48,19 @@ struct SessionState {
   Time now{std::chrono::seconds(1'700'000'000)};
   std::uint32_t lives = 0;
   std::uint32_t boots = 0;
+  Duration up{};  // since the last boot
 };
 
 struct SessionOptions {
   // Small, so that flushes and compactions come along.
   std::size_t memory_budget = std::size_t{1} << 20;
   bool read_only = false;
+  // What RocksDB does with it is part of an opening, and most of its time (quick_place.h).
+  bool with_options_file = false;
+  // Calls may fail because of the disk.
+  bool may_fail = false;
+  // Once a fault has struck the device, nothing may be acknowledged.
+  bool fault_poisons = false;
   // What is known of the processes that had the store before.
   Liveness earlier = Liveness::dead;
 };

@@ -1,0 +1,93 @@
+#include "recovery/quick_place.h"
+
+#include <rocksdb/env.h>
+#include <rocksdb/system_clock.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace once::testing {
+
+namespace {
+
+class QuickClock final : public rocksdb::SystemClockWrapper {
+ public:
+  using SystemClockWrapper::SystemClockWrapper;
+  const char* Name() const override { return "once.QuickClock"; }
+  void SleepForMicroseconds(int micros) override {
+    SystemClockWrapper::SleepForMicroseconds(std::min(micros, 1000));
+  }
+};
+
+// RocksDB goes on when it cannot write its file of options, which nobody needs.
+class NoOptionsFile final : public rocksdb::FileSystemWrapper {
+ public:
+  using FileSystemWrapper::FileSystemWrapper;
+  const char* Name() const override { return "once.NoOptionsFile"; }
+  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                    rocksdb::IODebugContext* context) override {
+    if (name.find("/OPTIONS-") != std::string::npos) return rocksdb::IOStatus::NotSupported();
+    return FileSystemWrapper::NewWritableFile(name, options, file, context);
+  }
+};
+
+class QuickEnv final : public rocksdb::EnvWrapper {
+ public:
+  QuickEnv(rocksdb::Env* target, bool with_options_file) : EnvWrapper(target) {
+    file_system_ = target->GetFileSystem();
+    if (!with_options_file) file_system_ = std::make_shared<NoOptionsFile>(file_system_);
+    system_clock_ = std::make_shared<QuickClock>(target->GetSystemClock());
+  }
+};
+
+class QuickPlace final : public engine::Place {
+ public:
+  QuickPlace(std::unique_ptr<Place> target, bool with_options_file)
+      : target_(std::move(target)), with_options_file_(with_options_file) {}
+  ~QuickPlace() override { env_.reset(); }
+
+  const std::string& name() const override { return target_->name(); }
+  rocksdb::Env* env() override { return env_.get(); }
+  const std::string& database() const override { return target_->database(); }
+  Result<void> open_for_writing() override { return with_env(target_->open_for_writing()); }
+  bool fresh() const override { return target_->fresh(); }
+  Result<void> mark_created() override { return target_->mark_created(); }
+  std::size_t logs() const override { return target_->logs(); }
+  Result<void> note_closed() override { return target_->note_closed(); }
+  Result<void> move_to(const std::string& path) override { return target_->move_to(path); }
+  void unlock() override {
+    env_.reset();
+    target_->unlock();
+  }
+  Result<void> begin_reading() override {
+    env_.reset();
+    return with_env(target_->begin_reading());
+  }
+  bool saw_one_state(bool opened) override { return target_->saw_one_state(opened); }
+  std::uint64_t bytes() override { return target_->bytes(); }
+  Result<void> give_back() override { return target_->give_back(); }
+  Result<void> check_bytes(const engine::Problem& problem) override {
+    return target_->check_bytes(problem);
+  }
+  std::string advice_on_damage() const override { return target_->advice_on_damage(); }
+
+ private:
+  Result<void> with_env(Result<void> opened) {
+    if (opened) env_ = std::make_unique<QuickEnv>(target_->env(), with_options_file_);
+    return opened;
+  }
+
+  const std::unique_ptr<Place> target_;
+  const bool with_options_file_;
+  std::unique_ptr<QuickEnv> env_;
+};
+
+}  // namespace
+
+std::unique_ptr<engine::Place> make_quick(std::unique_ptr<engine::Place> place,
+                                          bool with_options_file) {
+  return std::make_unique<QuickPlace>(std::move(place), with_options_file);
+}
+
+}  // namespace once::testing
