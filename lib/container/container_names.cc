@@ -128,8 +128,8 @@ std::optional<std::vector<std::string>> Container::children(const std::string& p
 Result<void> Container::remove(const std::string& path) {
   const std::string normal = normal_path(path);
   MutexLock lock(mutex_);
-  const Entry* entry = table_.find(normal);
-  if (entry == nullptr) return missing(path);
+  if (table_.is_directory(normal)) return cannot("remove", path, "it is a directory");
+  if (table_.find(normal) == nullptr) return missing(path);
   FileTable::Gone gone;
   if (auto committed = commit(Records().remove(normal), &gone); !committed) return committed;
   drop(gone);
@@ -189,6 +189,7 @@ Result<void> Container::link(const std::string& existing, const std::string& add
   const std::string source = normal_path(existing);
   const std::string target = normal_path(added);
   MutexLock lock(mutex_);
+  if (table_.is_directory(source)) return cannot("link", existing, "it is a directory");
   if (table_.find(source) == nullptr) return missing(existing);
   if (target.size() < 2 || !table_.is_directory(std::string(parent_of(target)))) {
     return missing(std::string(parent_of(target)));

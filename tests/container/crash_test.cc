@@ -75,7 +75,8 @@ TEST_CASE("a power cut after any call loses nothing that was acknowledged") {
 TEST_CASE("a power cut during the recovery from a power cut loses nothing either") {
   const Recording recording = record(crash_program());
   std::uint64_t images = 0;
-  for (std::size_t at = 0; at < recording.moments.size(); ++at) {
+  // Every call of each recovery, and every second moment of the program to recover from.
+  for (std::size_t at = 0; at < recording.moments.size(); at += 2) {
     const Moment& moment = recording.moments[at].moment;
     const std::size_t ended = recording.ended_at(recording.moments[at]);
     const std::vector<Plan> plans = plans_for(moment, at);
