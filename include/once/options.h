@@ -49,7 +49,7 @@ struct Options {
   bool create_if_missing = true;
   // What a store is made as where there is none (an empty directory becomes a store in that
   // directory). One that is there is recognised, whatever this says.
-  Layout layout = Layout::directory;
+  Layout layout = Layout::file;
   // A file system that other machines mount too is refused for writing, since its locks and syncs
   // may not do what they say, and since a store belongs to one machine.
   bool allow_network_file_system = false;

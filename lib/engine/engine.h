@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -154,8 +155,9 @@ class Engine {
   virtual Result<SweepReport> sweep(const Progress& progress) = 0;
   // Counts rows and bytes; leaves the counters of Store alone.
   virtual Result<Stats> stats() = 0;
-  // Reads every byte on disk against its checksum. Returns how many there are.
-  virtual Result<std::uint64_t> verify_bytes() = 0;
+  // Reads every byte on disk against its checksum, and tells each `problem`. Returns how many bytes
+  // there are.
+  virtual Result<std::uint64_t> verify_bytes(const std::function<void(std::string)>& problem) = 0;
 
   // Takes rows as they are, without meaning; for filling a fresh store. Not to be mixed with
   // updates. finish_import() makes them durable.

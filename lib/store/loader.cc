@@ -1,7 +1,4 @@
 // Loader: a fresh store, filled beside its place and put there when it is whole.
-#include <unistd.h>
-
-#include <cerrno>
 #include <filesystem>
 #include <limits>
 #include <vector>
@@ -9,7 +6,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "engine/embedded/embedded_engine.h"
-#include "engine/embedded/store_directory.h"
+#include "engine/embedded/place.h"
 #include "once/store.h"
 #include "store/limit_checks.h"
 
@@ -129,6 +126,18 @@ Result<void> check_row(const Row& row, const Options& options) {
   return {};
 }
 
+// Removes what a copy in another layout has left beside the place, when it was killed.
+Result<void> clear(const std::string& beside, const Options& options) {
+  const auto left = engine::layout_at(beside);
+  if (!left || *left == options.layout) return {};
+  const auto place = engine::make_place(beside, {.options = options, .discard = true});
+  if (auto opened = place->open_for_writing(); !opened) return opened;
+  // Under the lock still; see ~Impl().
+  std::error_code ignored;
+  std::filesystem::remove_all(beside, ignored);
+  return {};
+}
+
 }  // namespace
 
 Loader::Loader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -161,7 +170,9 @@ Result<Loader> Loader::create(std::string_view where, const Options& options) {
   // What another store took, this one takes: its limits may have been larger.
   fresh.max_outcome_bytes = std::numeric_limits<std::uint32_t>::max();
   fresh.max_event_bytes = std::numeric_limits<std::uint32_t>::max();
+  if (there) fresh.layout = Layout::directory;
   const std::string beside = place + ".partial";
+  if (auto cleared = clear(beside, fresh); !cleared) return pass(cleared);
   auto engine = engine::EmbeddedEngine::open(beside, {.options = fresh, .discard = true});
   if (!engine) return pass(engine);
   return Loader(std::make_unique<Impl>(place, beside, std::move(*engine), fresh));
@@ -185,15 +196,9 @@ Result<void> Loader::finish() {
   if (auto written = impl_->write_pending(); !written) return written;
   if (auto finished = impl_->engine->finish_import(); !finished) return finished;
   if (auto closed = impl_->engine->close_database(); !closed) return closed;
-  // Under the lock still, so that nobody takes what is not in its place yet for a leftover.
-  // rename(2) replaces an empty directory.
-  if (::rename(impl_->beside.c_str(), impl_->place.c_str()) != 0) {
-    return std::unexpected(
-        engine::system_error(errno, "putting the store in its place,", impl_->place));
-  }
-  auto synced = engine::sync_parent(impl_->place);
+  if (auto moved = impl_->engine->move_to(impl_->place); !moved) return moved;
   impl_->engine.reset();
-  return synced;
+  return {};
 }
 
 }  // namespace once

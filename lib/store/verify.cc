@@ -60,7 +60,7 @@ void Verifier::problem(std::string text) {
 
 Result<void> Verifier::run() {
   if (progress_) progress_(0, 0, "checksums");
-  auto bytes = engine_.verify_bytes();
+  auto bytes = engine_.verify_bytes([this](std::string text) { problem(std::move(text)); });
   if (bytes) {
     report_.bytes = *bytes;
   } else {

@@ -8,7 +8,7 @@
 namespace once::crash {
 namespace {
 
-constexpr Layout layouts[] = {Layout::directory};
+constexpr Layout layouts[] = {Layout::file, Layout::directory};
 constexpr std::size_t budgets[] = {std::size_t{1} << 20, std::size_t{4} << 20,
                                    std::size_t{32} << 20};
 

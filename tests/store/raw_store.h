@@ -18,7 +18,7 @@ namespace once::testing {
 class RawStore {
  public:
   explicit RawStore(const std::string& path)
-      : place_(value_of(engine::make_place(path, {.options = {.create_if_missing = false}}))) {
+      : place_(engine::make_place(path, {.options = {.create_if_missing = false}})) {
     value_of(place_->open_for_writing());
     std::vector<rocksdb::ColumnFamilyDescriptor> families{{"default", {}}};
     for (const char* name : {"keys", "results", "checkpoints", "outbox", "history", "data"}) {

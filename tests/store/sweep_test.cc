@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "fixture.h"
-#include "support/layouts.h"
+#include "support/files.h"
 
 using namespace once;
 using namespace once::testing;
@@ -69,15 +69,15 @@ TEST_CASE("a sweep removes what has expired, and nothing else") {
   value_of(store.complete(held, Outcome::success("late")));
 }
 
-TEST_CASE_TEMPLATE("expired rows are gone from disk after a sweep", L, LAYOUTS) {
+TEST_CASE("expired rows are gone from the files of a directory after a sweep") {
   const TemporaryDirectory directory;
   const Simulation simulation;
   const std::string secret = "a value that can be found in the files";
-  Store store = simulation.open(directory.file("s"), L::layout);
+  Store store = simulation.open(directory.file("s"), Layout::directory);
   value_of(store.execute("k", [&] { return secret; }, {.retention = 1h}));
   const auto found_in_files = [&] {
     bool found = false;
-    for (const auto& [name, content] : content_of(directory.file("s"))) {
+    for (const auto& [name, content] : files_of(directory.file("s"))) {
       found = found || content.find(secret) != std::string::npos;
     }
     return found;
@@ -88,10 +88,10 @@ TEST_CASE_TEMPLATE("expired rows are gone from disk after a sweep", L, LAYOUTS) 
   CHECK_FALSE(found_in_files());
 }
 
-TEST_CASE_TEMPLATE("a million expired keys leave a store under 10 MB", L, LAYOUTS) {
+TEST_CASE("a million expired keys leave a store under 10 MB") {
   const TemporaryDirectory directory;
   const Simulation simulation;
-  Store store = simulation.open(directory.file("s"), L::layout);
+  Store store = simulation.open(directory.file("s"));
   constexpr int keys = 1'000'000;
   constexpr int batch = 1000;
   for (int first = 0; first < keys; first += batch) {

@@ -21,7 +21,7 @@ struct InFile {
 struct InDirectory {
   static constexpr Layout layout = Layout::directory;
 };
-#define LAYOUTS InDirectory
+#define LAYOUTS InFile, InDirectory
 
 // All bytes of a store, by the name of the file; a store that is one file has no names.
 inline std::map<std::string, std::string> content_of(const std::string& store) {

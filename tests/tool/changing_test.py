@@ -1,11 +1,9 @@
 """resolve, rm, sweep, verify, backup, and the exit codes that need a store."""
 
-import fcntl
 import os
-import struct
 
-from common import (HOUR, NOW, ToolTest, answered, checkpoint_row, data_row, event_row, holder,
-                    key_row, main, outcome, result_row, snapshot)
+from common import (HOUR, LAYOUTS, NOW, ToolTest, answered, checkpoint_row, damage, data_row,
+                    event_row, held, holder, key_row, main, outcome, result_row, snapshot)
 
 
 class Resolve(ToolTest):
@@ -115,25 +113,27 @@ class Verify(ToolTest):
             self.assertIn(key, text)
 
     def test_a_damaged_file_is_found(self):
-        rows = [data_row(b"%06d" % i, os.urandom(300)) for i in range(3000)]
-        store = self.make_store(*rows)
-        self.once("sweep", store)
-        table = max(store.glob("*.sst"), key=lambda path: path.stat().st_size)
-        content = bytearray(table.read_bytes())
-        content[len(content) // 3] ^= 1
-        table.write_bytes(content)
-        self.assertIn(self.once("verify", store, code=None).returncode, (1, 74))
-        self.once("dump", store, code=74)
+        values = [os.urandom(300) for i in range(3000)]
+        for layout in LAYOUTS:
+            store = self.make_store(*[data_row(b"%06d" % i, v) for i, v in enumerate(values)],
+                                    layout=layout)
+            self.once("sweep", store)
+            damage(store, values[1000])
+            found = self.once("verify", store, code=1)
+            self.assertIn(os.fsencode(store), found.stdout)
+            self.once("dump", store, code=74)
 
 
 class Backup(ToolTest):
     def test_copies(self):
         store = self.make_store(answered("a", b"x"), data_row(b"k", b"v"), event_row(5))
-        copy = self.fresh_path()
-        self.assertEqual(self.json_of("backup", store, copy),
-                         {"store": str(store), "destination": str(copy)})
-        self.assertEqual(self.once("dump", copy).stdout, self.once("dump", store).stdout)
-        self.once("verify", copy)
+        for options, is_there in ([], "is_file"), (["--layout", "directory"], "is_dir"):
+            copy = self.fresh_path()
+            self.assertEqual(self.json_of("backup", store, copy, *options),
+                             {"store": str(store), "destination": str(copy)})
+            self.assertTrue(getattr(copy, is_there)())
+            self.assertEqual(self.once("dump", copy).stdout, self.once("dump", store).stdout)
+            self.once("verify", copy)
 
     def test_overwrites_nothing(self):
         store = self.make_store(answered("a"))
@@ -158,13 +158,11 @@ class ExitCodes(ToolTest):
         self.once("run", store, "--key", "a", "--wait", "0s", "--", "true", code=75)
 
     def test_locked_74(self):
-        store = self.make_store(answered("a"))
-        # The lock of the format: of the open file description, on ONCE.lock.
-        with open(store / "ONCE.lock", "r+b") as lock:
-            whole = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-            fcntl.fcntl(lock, fcntl.F_OFD_SETLK, whole)
-            self.once("rm", store, "a", code=74)
-            self.assertEqual(self.once("ls", store).stdout, b"a\n")
+        for layout in LAYOUTS:
+            store = self.make_store(answered("a"), layout=layout)
+            with held(store):
+                self.once("rm", store, "a", code=74)
+                self.assertEqual(self.once("ls", store).stdout, b"a\n")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ The tool's path comes from the environment variable ONCE_TOOL.
 """
 
 import base64
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -24,6 +26,8 @@ import unittest
 TOOL = os.path.abspath(os.environ.get("ONCE_TOOL", "build/once"))
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT_S = 120
+
+LAYOUTS = ("file", "directory")
 
 NOW = int(time.time() * 1000)
 HOUR = 3_600_000
@@ -216,6 +220,41 @@ def snapshot(directory):
     return found
 
 
+@contextlib.contextmanager
+def held(store):
+    """Holds a store as one does who writes: by a lock of the open file description."""
+    path, first, count = (store / "ONCE.lock", 0, 0) if store.is_dir() else (store, 1 << 62, 1)
+    with open(path, "r+b") as lock:
+        fcntl.fcntl(lock, fcntl.F_OFD_SETLKW,
+                    struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, first, count, 0))
+        yield
+
+
+def parts(store):
+    """The path of a store, and those of the files in it if it is a directory."""
+    return [store, *(store.iterdir() if store.is_dir() else [])]
+
+
+def remove(store):
+    if store.is_dir():
+        shutil.rmtree(store)
+    else:
+        store.unlink()
+
+
+def damage(store, value):
+    """Flips a bit of a value wherever it stands in a store."""
+    for path in parts(store):
+        if path.is_dir():
+            continue
+        content = bytearray(path.read_bytes())
+        at = content.find(value)
+        while at >= 0:
+            content[at] ^= 1
+            at = content.find(value, at + 1)
+        path.write_bytes(content)
+
+
 class ToolTest(unittest.TestCase):
     maxDiff = 4000
 
@@ -253,13 +292,13 @@ class ToolTest(unittest.TestCase):
         self.stores += 1
         return self.directory / ("store-%d" % self.stores)
 
-    def make_store(self, *rows):
+    def make_store(self, *rows, layout=None):
         """A store of these rows; a list of rows may stand for a row."""
         flat = [store_row()]
         for row in rows:
             flat.extend(row if isinstance(row, list) else [row])
         path = self.fresh_path()
-        self.once("load", path, stdin=whole(flat))
+        self.once("load", path, *(["--layout", layout] if layout else []), stdin=whole(flat))
         return path
 
 

@@ -3,12 +3,11 @@
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import threading
 
-from common import TOOL, ToolTest, history_row, main, token
+from common import LAYOUTS, TOOL, ToolTest, history_row, main, remove, token
 
 
 class Follow(ToolTest):
@@ -34,14 +33,15 @@ class Follow(ToolTest):
         return [json.loads(line) for line in out.splitlines()]
 
     def test_prints_what_is_there_and_what_comes(self):
-        store = self.make_store(history_row(1, "a"))
-        child = self.follow(store)
-        self.assertEqual(self.entry(child)["sequence"], token(1))
-        self.once("run", store, "--key", "b", "--", "true")
-        self.assertEqual([self.entry(child)["what"] for _ in range(2)], ["reserved", "completed"])
-        self.once("rm", store, "b")
-        self.assertEqual(self.entry(child)["what"], "removed")
-        self.assertEqual(self.end(child), [])
+        for layout in LAYOUTS:
+            store = self.make_store(history_row(1, "a"), layout=layout)
+            child = self.follow(store)
+            self.assertEqual(self.entry(child)["sequence"], token(1))
+            self.once("run", store, "--key", "b", "--", "true")
+            self.assertEqual([self.entry(child)["what"] for _ in range(2)], ["reserved", "completed"])
+            self.once("rm", store, "b")
+            self.assertEqual(self.entry(child)["what"], "removed")
+            self.assertEqual(self.end(child), [])
 
     def test_of_one_key(self):
         store = self.make_store(history_row(1, "a"), history_row(2, "b"))
@@ -54,26 +54,27 @@ class Follow(ToolTest):
         self.assertEqual(self.end(child), [])
 
     def test_none_is_missed_and_none_comes_twice(self):
-        store = self.make_store(history_row(1, "a"))
-        child = self.follow(store)
-        got = [self.entry(child)]
-        runs = 12
+        for layout in LAYOUTS:
+            store = self.make_store(history_row(1, "a"), layout=layout)
+            child = self.follow(store)
+            got = [self.entry(child)]
+            runs = 12
 
-        def run(name):
-            for i in range(runs):
-                subprocess.run([TOOL, "run", store, "--key", "%s%d" % (name, i), "--", "true"],
-                               check=True, timeout=120)
+            def run(name):
+                for i in range(runs):
+                    subprocess.run([TOOL, "run", store, "--key", "%s%d" % (name, i), "--", "true"],
+                                   check=True, timeout=120)
 
-        writers = [threading.Thread(target=run, args=(name,)) for name in "xyz"]
-        for writer in writers:
-            writer.start()
-        while len(got) < 1 + 2 * 3 * runs:
-            got.append(self.entry(child))
-        for writer in writers:
-            writer.join()
-        got += self.end(child)
-        self.assertEqual(got, self.json_lines_of("log", store, "--json"))
-        self.assertEqual(len({entry["sequence"] for entry in got}), len(got))
+            writers = [threading.Thread(target=run, args=(name,)) for name in "xyz"]
+            for writer in writers:
+                writer.start()
+            while len(got) < 1 + 2 * 3 * runs:
+                got.append(self.entry(child))
+            for writer in writers:
+                writer.join()
+            got += self.end(child)
+            self.assertEqual(got, self.json_lines_of("log", store, "--json"))
+            self.assertEqual(len({entry["sequence"] for entry in got}), len(got))
 
     def test_signals_end_it(self):
         store = self.make_store(history_row(1, "a"))
@@ -92,28 +93,30 @@ class Follow(ToolTest):
         self.assertEqual(child.stderr.read(), b"")
 
     def test_it_sleeps_while_nothing_happens(self):
-        store = self.make_store(history_row(1, "a"))
-        child = self.follow(store)
-        self.entry(child)
+        for layout in LAYOUTS:
+            store = self.make_store(history_row(1, "a"), layout=layout)
+            child = self.follow(store)
+            self.entry(child)
 
-        def used():
-            with open("/proc/%d/stat" % child.pid) as stat:
-                fields = stat.read().rsplit(")", 1)[1].split()
-            return int(fields[11]) + int(fields[12])
+            def used():
+                with open("/proc/%d/stat" % child.pid) as stat:
+                    fields = stat.read().rsplit(")", 1)[1].split()
+                return int(fields[11]) + int(fields[12])
 
-        before = used()
-        self.assertFalse(select.select([child.stdout], [], [], 1.5)[0])
-        self.assertLessEqual((used() - before) / os.sysconf("SC_CLK_TCK"), 0.3)
-        self.end(child)
+            before = used()
+            self.assertFalse(select.select([child.stdout], [], [], 1.5)[0])
+            self.assertLessEqual((used() - before) / os.sysconf("SC_CLK_TCK"), 0.3)
+            self.end(child)
 
     def test_a_store_that_goes_away(self):
-        store = self.make_store(history_row(1, "a"))
-        child = self.follow(store)
-        self.entry(child)
-        shutil.rmtree(store)
-        _, err = child.communicate(timeout=60)
-        self.assertEqual(child.returncode, 74)
-        self.assertIn(b"once: ", err)
+        for layout in LAYOUTS:
+            store = self.make_store(history_row(1, "a"), layout=layout)
+            child = self.follow(store)
+            self.entry(child)
+            remove(store)
+            _, err = child.communicate(timeout=60)
+            self.assertEqual(child.returncode, 74)
+            self.assertIn(b"once: ", err)
 
 
 if __name__ == "__main__":

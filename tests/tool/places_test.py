@@ -4,8 +4,8 @@ import os
 import shutil
 import subprocess
 
-from common import (TOOL, ToolTest, answered, checkpoint_row, data_row, event_row, history_row,
-                    key_row, main, snapshot)
+from common import (LAYOUTS, TOOL, ToolTest, answered, checkpoint_row, data_row, event_row,
+                    history_row, key_row, main, parts, snapshot)
 
 NOBODY = 65534
 
@@ -65,7 +65,7 @@ class NoStore(ToolTest):
         self.assertEqual(snapshot(self.directory), before)
 
     def test_a_store_of_a_newer_format(self):
-        store = self.make_store(answered("a"))
+        store = self.make_store(answered("a"), layout="directory")
         (store / "ONCE").write_text("once store\nformat 99\n")
         before = snapshot(store)
         for arguments in looking(store) + changing(store):
@@ -90,19 +90,19 @@ class Permission(ToolTest):
         return done
 
     def test_a_store_that_may_not_be_read(self):
-        store = self.make_store(answered("a"))
-        for path in store.iterdir():
-            path.chmod(0)
-        store.chmod(0)
-        for arguments in looking(store) + changing(store):
-            self.assertIn(b"ermission", self.as_nobody(*arguments, code=74).stderr)
-        self.assertIn(b"ermission", self.as_nobody("log", store, "--follow", code=74).stderr)
-        store.chmod(0o755)
+        for layout in LAYOUTS:
+            store = self.make_store(answered("a"), layout=layout)
+            for path in parts(store):
+                path.chmod(0)
+            for arguments in looking(store) + changing(store):
+                self.assertIn(b"ermission", self.as_nobody(*arguments, code=74).stderr)
+            self.assertIn(b"ermission", self.as_nobody("log", store, "--follow", code=74).stderr)
+        store.chmod(0o755)  # the directory
         for arguments in looking(store) + changing(store):
             self.assertIn(b"ermission", self.as_nobody(*arguments, code=74).stderr)
 
     def test_a_file_of_the_store_that_may_not_be_read(self):
-        store = self.make_store(answered("a", b"x"))
+        store = self.make_store(answered("a", b"x"), layout="directory")
         for path in store.iterdir():
             path.chmod(0o644)
         current = store / "CURRENT"
@@ -111,17 +111,18 @@ class Permission(ToolTest):
             self.as_nobody(*arguments, code=74)
 
     def test_a_store_that_may_be_read_but_not_written(self):
-        store = self.make_store(answered("a", b"x"))
-        store.chmod(0o755)
-        for path in store.iterdir():
-            path.chmod(0o644)
-        before = snapshot(store)
-        self.assertEqual(self.as_nobody("get", store, "a", code=0).stdout, b"x")
-        for arguments in changing(store):
-            self.assertIn(b"ermission", self.as_nobody(*arguments, code=74).stderr)
-        self.as_nobody("load", self.directory / "mine", code=74)
-        self.as_nobody("backup", store, self.directory / "mine", code=74)
-        self.assertEqual(snapshot(store), before)
+        self.as_nobody("--version", code=0)
+        for layout in LAYOUTS:
+            store = self.make_store(answered("a", b"x"), layout=layout)
+            for path in parts(store):
+                path.chmod(0o755 if path.is_dir() else 0o644)
+            before = snapshot(self.directory)
+            self.assertEqual(self.as_nobody("get", store, "a", code=0).stdout, b"x")
+            for arguments in changing(store):
+                self.assertIn(b"ermission", self.as_nobody(*arguments, code=74).stderr)
+            self.as_nobody("load", self.directory / "mine", code=74)
+            self.as_nobody("backup", store, self.directory / "mine", code=74)
+            self.assertEqual(snapshot(self.directory), before)
 
 
 class NoTrace(ToolTest):
@@ -130,27 +131,29 @@ class NoTrace(ToolTest):
                 event_row(5), history_row(6, "gone", "removed"), data_row(b"k", b"v")]
 
     def test_looking_changes_nothing(self):
-        store = self.make_store(*self.rows())
-        # With a log that was not written out, too: what opening for writing would recover.
-        self.once("run", store, "--key", "c", "--", "true")
-        before = snapshot(self.directory)
-        self.assertIn("store-1/ONCE", before)
-        for arguments in looking(store):
-            self.once(*arguments)
-            self.assertEqual(snapshot(self.directory), before, arguments)
-        self.once("backup", store, self.directory / "copy")
-        self.assertEqual(self.once("ls", self.directory / "copy").stdout,
-                         self.once("ls", store).stdout)
-        after = {name: what for name, what in snapshot(self.directory).items()
-                 if not name.startswith("copy")}
-        self.assertEqual(after, before)
+        for layout in LAYOUTS:
+            store = self.make_store(*self.rows(), layout=layout)
+            # With a log that was not written out, too: what opening for writing would recover.
+            self.once("run", store, "--key", "c", "--", "true")
+            before = snapshot(self.directory)
+            self.assertIn(store.name, before)
+            for arguments in looking(store):
+                self.once(*arguments)
+                self.assertEqual(snapshot(self.directory), before, arguments)
+            copy = self.directory / ("copy of a " + layout)
+            self.once("backup", store, copy)
+            self.assertEqual(self.once("ls", copy).stdout, self.once("ls", store).stdout)
+            after = {name: what for name, what in snapshot(self.directory).items()
+                     if not name.startswith(copy.name)}
+            self.assertEqual(after, before)
 
     def test_looking_works_where_nothing_can_be_written(self):
-        store = self.make_store(*self.rows())
-        for path in [*store.iterdir(), store]:
-            path.chmod(path.stat().st_mode & 0o555)
-        for arguments in looking(store):
-            self.once(*arguments)
+        for layout in LAYOUTS:
+            store = self.make_store(*self.rows(), layout=layout)
+            for path in parts(store):
+                path.chmod(path.stat().st_mode & 0o555)
+            for arguments in looking(store):
+                self.once(*arguments)
 
     def test_looking_works_while_the_store_is_held(self):
         store = self.make_store(*self.rows())

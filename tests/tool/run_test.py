@@ -1,15 +1,13 @@
 """once run: what it promises to who retries, to who waits and to who is killed."""
 
-import fcntl
 import json
 import os
 import pty
-import shutil
 import signal
 import subprocess
 import sys
 
-from common import TIMEOUT_S, TOOL, main
+from common import TIMEOUT_S, TOOL, held, main, remove
 from supervised import KILL, SupervisedTest, ended
 
 
@@ -114,7 +112,7 @@ class ExitCode(SupervisedTest):
 
     def test_not_a_store(self):
         file = self.directory / "file"
-        file.write_text("")
+        file.write_text("dear aunt")
         run = [TOOL, "run", file, "--key", "k", "--", "touch", self.directory / "ran"]
         self.finish(self.start(run), 74)
         self.assertFalse((self.directory / "ran").exists())
@@ -152,7 +150,7 @@ class ExitCode(SupervisedTest):
                          {"key": "k", "status": "in_doubt", "exit_code": 70, **nothing})
         failed = self.last(script="exit 3", code=3, key="failed")
         self.assertEqual((failed["status"], failed["attempt"]), ("released", 1))
-        (self.directory / "file").write_text("")
+        (self.directory / "file").write_text("dear aunt")
         self.store = self.directory / "file"
         self.assertEqual(self.last(code=74),
                          {"key": "k", "status": "not_a_store", "exit_code": 74, **nothing})
@@ -247,7 +245,7 @@ class Waiting(SupervisedTest):
     def test_the_store_vanished(self):
         process = self.start(self.arguments(self.gated))
         self.up.wait()
-        shutil.rmtree(self.store)
+        remove(self.store)
         self.go.open()
         err = self.finish(process, 74)[1]
         self.assertIn(b"could not be written down", err)
@@ -361,8 +359,7 @@ class Killed(SupervisedTest):
         process = self.start(self.arguments(script))
         self.up.wait()
         pid = self.tree_pids()[0]
-        with open(self.store / "ONCE.lock", "r+b") as lock:
-            fcntl.lockf(lock, fcntl.LOCK_EX)
+        with held(self.store):
             self.go.open()
             self.assertTrue(ended(pid))
             process.kill()

@@ -1,14 +1,13 @@
 """For the tests of `once run` and `once lock`: commands that tell when they are there and wait until
 they may go on, and processes that are watched until they have ended. Nothing here sleeps."""
 
-import fcntl
 import os
 import select
 import signal
 import subprocess
 import time
 
-from common import TIMEOUT_S, TOOL, ToolTest
+from common import TIMEOUT_S, TOOL, ToolTest, held
 
 # What runs in the background of a shell without job control ignores some signals, and so would all
 # that it starts: a command that is to get them must find them as they are by default.
@@ -122,8 +121,7 @@ class SupervisedTest(ToolTest):
 
     def stop_outside_the_store(self, process):
         """Stops a process at a moment at which it does not hold the store for a renewal."""
-        with open(self.store / "ONCE.lock", "r+b") as lock:
-            fcntl.lockf(lock, fcntl.LOCK_EX)
+        with held(self.store):
             process.send_signal(signal.SIGSTOP)
             os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
 

@@ -15,15 +15,15 @@
 namespace once::tool {
 namespace {
 
-constexpr std::uint32_t changes = IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
-                                  IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+// A file that somebody has open tells of its removal as of a change of attributes.
+constexpr std::uint32_t changes = IN_MODIFY | IN_ATTRIB | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM |
+                                  IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF;
 
 ErrorCode code_of(int error) {
   switch (error) {
     case ENOENT:
-      return ErrorCode::store_missing;
     case ENOTDIR:
-      return ErrorCode::not_a_store;
+      return ErrorCode::store_missing;
     case EACCES:
       return ErrorCode::permission;
     default:
@@ -33,43 +33,43 @@ ErrorCode code_of(int error) {
 
 }  // namespace
 
-Result<Watch> Watch::open(const std::string& directory) {
+Result<Watch> Watch::open(const std::string& store) {
   const int descriptor = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   if (descriptor < 0) {
     return fail(ErrorCode::io,
                 "cannot watch '{}': {}; the limit is fs.inotify.max_user_instances of sysctl",
-                directory, std::strerror(errno));
+                store, std::strerror(errno));
   }
-  Watch watch(directory, descriptor);
-  if (auto added = watch.add(directory); !added) return pass(added);
+  Watch watch(store, descriptor);
+  if (auto added = watch.add(store); !added) return pass(added);
   return watch;
 }
 
 Watch::Watch(Watch&& other) noexcept
-    : directory_(std::move(other.directory_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+    : store_(std::move(other.store_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
 
 Watch::~Watch() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-Result<void> Watch::add(const std::string& directory) {
-  if (::inotify_add_watch(descriptor_, directory.c_str(), changes) >= 0) return {};
+Result<void> Watch::add(const std::string& path) {
+  if (::inotify_add_watch(descriptor_, path.c_str(), changes) >= 0) return {};
   const int error = errno;
   if (error == ENOSPC) {
     return fail(ErrorCode::io,
                 "cannot watch '{}': the limit of watches is reached; raise "
                 "fs.inotify.max_user_watches with sysctl",
-                directory);
+                path);
   }
-  return fail(code_of(error), "cannot watch '{}': {}", directory, std::strerror(error));
+  return fail(code_of(error), "cannot watch '{}': {}", path, std::strerror(error));
 }
 
 Result<void> Watch::look_again() {
-  // The directory itself too: another may have been put in its place. Watching it again changes
+  // The store itself too: another may have been put in its place. Watching it again changes
   // nothing.
-  if (auto added = add(directory_); !added) return added;
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry(directory_, error), end; !error && entry != end;
+  if (auto added = add(store_); !added) return added;
+  std::error_code error;  // if it is a file, too
+  for (std::filesystem::directory_iterator entry(store_, error), end; !error && entry != end;
        entry.increment(error)) {
     std::error_code gone;
     if (!entry->is_directory(gone) || gone) continue;

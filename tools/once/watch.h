@@ -1,4 +1,4 @@
-// Tells when something in the directory of a store changes (inotify(7)).
+// Tells when the file of a store changes, or something in its directory (inotify(7)).
 //
 //   auto watch = Watch::open("payments.once").value();
 //   poll(... watch.descriptor() ...);
@@ -15,14 +15,13 @@ namespace once::tool {
 
 class Watch {
  public:
-  // Errors: store_missing, not_a_store (no directory), permission, io (the system's limit of
-  // watches is reached).
-  static Result<Watch> open(const std::string& directory);
+  // Errors: store_missing, permission, io (the system's limit of watches is reached).
+  static Result<Watch> open(const std::string& store);
   Watch(Watch&& other) noexcept;
   Watch& operator=(Watch&&) = delete;
   ~Watch();
 
-  // Watches the directories that are new since the last time. Errors: as open().
+  // Watches what is new since the last time. Errors: as open().
   Result<void> look_again();
   // Readable when there is something to take().
   [[nodiscard]] int descriptor() const { return descriptor_; }
@@ -30,11 +29,10 @@ class Watch {
   Result<bool> take();
 
  private:
-  Watch(std::string directory, int descriptor)
-      : directory_(std::move(directory)), descriptor_(descriptor) {}
-  Result<void> add(const std::string& directory);
+  Watch(std::string store, int descriptor) : store_(std::move(store)), descriptor_(descriptor) {}
+  Result<void> add(const std::string& path);
 
-  std::string directory_;
+  std::string store_;
   int descriptor_;
 };
 

@@ -1,6 +1,8 @@
 // A store in a directory: RocksDB on the ordinary file system, with an inventory of its logs and
 // tables (inventory.h), in a directory that one process has locked (store_directory.h).
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -8,6 +10,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "engine/embedded/inventory.h"
 #include "engine/embedded/inventory_file_system.h"
 #include "engine/embedded/place.h"
@@ -71,6 +74,14 @@ class DirectoryPlace final : public Place {
   Result<void> mark_created() override { return directory_->mark_created(); }
   std::size_t logs() const override { return count_logs(path_); }
   Result<void> note_closed() override { return inventory_->note_closed(); }
+  Result<void> move_to(const std::string& path) override {
+    // Replaces an empty directory.
+    if (::rename(path_.c_str(), path.c_str()) == 0) return sync_parent(path);
+    if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR) {
+      return fail(ErrorCode::invalid_argument, "something has appeared at {} meanwhile", path);
+    }
+    return std::unexpected(system_error(errno, "putting the store in its place,", path));
+  }
   void unlock() override { directory_.reset(); }
 
   Result<void> begin_reading() override {
@@ -90,6 +101,8 @@ class DirectoryPlace final : public Place {
   }
 
   std::uint64_t bytes() override { return bytes_in(path_); }
+  Result<void> give_back() override { return {}; }
+  Result<void> check_bytes(const Problem&) override { return {}; }
   std::string advice_on_damage() const override {
     return fmt::format(
         "Restore a backup; or save what stands before the damage into a fresh store: once dump {} "

@@ -51,12 +51,14 @@ class EmbeddedEngine final : public Engine {
   Result<std::unique_ptr<Reading>> read() override;
   Result<SweepReport> sweep(const Progress& progress) override;
   Result<Stats> stats() override;
-  Result<std::uint64_t> verify_bytes() override;
+  Result<std::uint64_t> verify_bytes(const std::function<void(std::string)>& problem) override;
   Result<void> import_rows(std::span<const Row> rows) override;
   Result<void> finish_import() override;
   Result<void> close() override;
   // Closes all but the lock: nobody else opens the store before close() or destruction.
   Result<void> close_database();
+  // After close_database(): gives the store its place. See Place::move_to().
+  Result<void> move_to(const std::string& path);
 
  private:
   static constexpr std::size_t stripe_count = 256;

@@ -37,9 +37,7 @@ Result<std::unique_ptr<EmbeddedEngine>> EmbeddedEngine::open(std::unique_ptr<Pla
 
 Result<std::unique_ptr<EmbeddedEngine>> EmbeddedEngine::open(const std::string& path,
                                                              const PlaceConfig& config) {
-  auto place = make_place(path, config);
-  if (!place) return pass(place);
-  return open(std::move(*place), config.options);
+  return open(make_place(path, config), config.options);
 }
 
 Result<std::unique_ptr<EmbeddedEngine>> EmbeddedEngine::open_memory(const Options& options) {
@@ -206,6 +204,10 @@ Result<void> EmbeddedEngine::close_database() {
   db_.reset();
   if (in_order && closed) closed = place_->note_closed();
   return closed;
+}
+
+Result<void> EmbeddedEngine::move_to(const std::string& path) {
+  return place_->move_to(path);
 }
 
 void EmbeddedEngine::drop_families() {

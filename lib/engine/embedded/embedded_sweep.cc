@@ -44,6 +44,7 @@ Result<SweepReport> EmbeddedEngine::sweep(const Progress& progress) {
     if (!status.ok()) return std::unexpected(to_error(status, "sweeping " + place_->name()));
     removed[table] = filters_[table]->removed() - before;
   }
+  if (auto given = place_->give_back(); !given) return pass(given);
   if (progress) progress(swept.size(), swept.size(), "done");
   report.keys = removed[static_cast<std::size_t>(Table::keys)];
   report.results = removed[static_cast<std::size_t>(Table::results)];
@@ -89,9 +90,11 @@ Result<std::uint64_t> EmbeddedEngine::remove_orphan_checkpoints() {
   return removed;
 }
 
-Result<std::uint64_t> EmbeddedEngine::verify_bytes() {
+Result<std::uint64_t> EmbeddedEngine::verify_bytes(
+    const std::function<void(std::string)>& problem) {
   const auto status = db_->VerifyChecksum();
-  if (!status.ok()) return std::unexpected(to_error(status, "reading all of " + place_->name()));
+  if (!status.ok()) problem(to_error(status, "reading all of " + place_->name()).message);
+  if (auto checked = place_->check_bytes(problem); !checked) return pass(checked);
   return place_->bytes();
 }
 

@@ -1,12 +1,15 @@
 // A store in one file: RocksDB on a container (lib/container), in a host file that one process has
 // locked to write.
 #include <algorithm>
+#include <cerrno>
 #include <optional>
 #include <utility>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "container/file_system.h"
 #include "container/host_file.h"
+#include "container/host_place.h"
 #include "engine/embedded/place.h"
 #include "engine/embedded/threads_env.h"
 
@@ -61,6 +64,14 @@ class FilePlace final : public Place {
         *names, [](const std::string& name) { return name.ends_with(".log"); }));
   }
   Result<void> note_closed() override { return container_->close(); }
+  Result<void> move_to(const std::string& path) override {
+    const int failed = container::rename_to_free_name(path_, path);
+    if (failed == 0) return sync_parent(path);
+    if (failed == EEXIST) {
+      return fail(ErrorCode::invalid_argument, "something has appeared at {} meanwhile", path);
+    }
+    return std::unexpected(system_error(failed, "putting the store in its place,", path));
+  }
   void unlock() override {
     env_.reset();
     container_.reset();
@@ -95,6 +106,13 @@ class FilePlace final : public Place {
   }
 
   std::uint64_t bytes() override { return container_->space().bytes; }
+  Result<void> give_back() override { return container_->give_back(); }
+  Result<void> check_bytes(const Problem& problem) override {
+    auto report = container_->fsck({});
+    if (!report) return pass(report);
+    for (std::string& found : report->problems) problem(std::move(found));
+    return {};
+  }
   std::string advice_on_damage() const override {
     return fmt::format(
         "Restore a backup, or save every row that can be read into a fresh store: once salvage {} "

@@ -20,6 +20,9 @@ class MemoryPlace final : public Place {
   }
   std::size_t logs() const override { return 0; }
   Result<void> note_closed() override { return {}; }
+  Result<void> move_to(const std::string& path) override {
+    return fail(ErrorCode::unsupported, "a store in memory cannot be put at {}", path);
+  }
   void unlock() override {}
 
   Result<void> begin_reading() override {
@@ -30,6 +33,8 @@ class MemoryPlace final : public Place {
   bool saw_one_state(bool) override { return true; }
 
   std::uint64_t bytes() override { return 0; }
+  Result<void> give_back() override { return {}; }
+  Result<void> check_bytes(const Problem&) override { return {}; }
   std::string advice_on_damage() const override { return "Check the memory of this machine"; }
 
  private:

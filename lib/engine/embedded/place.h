@@ -1,8 +1,7 @@
-// Where RocksDB keeps the files of a store: a directory, or memory. What the engine has to know of
-// it is here, so that the engine is the same over all of them.
+// Where RocksDB keeps the files of a store: one file, a directory, or memory. What the engine has
+// to know of it is here, so that the engine is the same over all of them.
 //
-//   auto place = make_place("payments.once", {.options = options});
-//   auto engine = EmbeddedEngine::open(std::move(*place), options);
+//   auto engine = EmbeddedEngine::open(make_place("payments.once", {.options = options}), options);
 //
 // A place is used either to write or to read.
 //
@@ -17,7 +16,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "container/device.h"
@@ -25,6 +26,9 @@
 #include "once/options.h"
 
 namespace once::engine {
+
+// Called with what is wrong.
+using Problem = std::function<void(std::string)>;
 
 // Opened, read and closed by one thread; the rest may be called from many.
 class Place {
@@ -54,6 +58,10 @@ class Place {
   [[nodiscard]] virtual std::size_t logs() const = 0;
   // All that RocksDB had to write is written: notes what the next opening can check.
   virtual Result<void> note_closed() = 0;
+  // Gives it the path `path`, where nothing may be but an empty directory for a directory, durably.
+  // When RocksDB has closed, and locked still, so that nobody takes what is not in its place yet
+  // for a leftover. Errors: invalid_argument (something is there), permission, no_space, io.
+  virtual Result<void> move_to(const std::string& path) = 0;
   // Lets others open it to write.
   virtual void unlock() = 0;
 
@@ -67,6 +75,10 @@ class Place {
 
   // Bytes on disk; 0 in memory.
   [[nodiscard]] virtual std::uint64_t bytes() = 0;
+  // Gives the disk back what is free within. Errors: poisoned, io.
+  virtual Result<void> give_back() = 0;
+  // Checks what RocksDB's own check does not see. Errors: io.
+  virtual Result<void> check_bytes(const Problem& problem) = 0;
   // What can be done about damage, for messages: whole sentences.
   [[nodiscard]] virtual std::string advice_on_damage() const = 0;
 };
@@ -81,9 +93,10 @@ struct PlaceConfig {
   std::shared_ptr<container::Device> device{};
 };
 
-// The place at `path`.
-[[nodiscard]] Result<std::unique_ptr<Place>> make_place(const std::string& path,
-                                                        const PlaceConfig& config);
+// The layout of what is at `path`, whether it is a store or not; none if nothing is there.
+[[nodiscard]] std::optional<Layout> layout_at(const std::string& path);
+// The place at `path`: in the layout of what is there, or else in that of the options.
+[[nodiscard]] std::unique_ptr<Place> make_place(const std::string& path, const PlaceConfig& config);
 [[nodiscard]] std::unique_ptr<Place> make_directory_place(const std::string& path,
                                                           const PlaceConfig& config);
 [[nodiscard]] std::unique_ptr<Place> make_file_place(const std::string& path,
