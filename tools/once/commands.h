@@ -20,6 +20,7 @@ void add_resolve(CLI::App& app, Context& context);
 void add_rm(CLI::App& app, Context& context);
 void add_sweep(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);
+void add_salvage(CLI::App& app, Context& context);
 void add_backup(CLI::App& app, Context& context);
 void add_key(CLI::App& app, Context& context);
 

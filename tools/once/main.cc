@@ -53,6 +53,7 @@ void set_up(CLI::App& app, Context& context, bool& version_asked) {
   add_sweep(app, context);
   add_verify(app, context);
   add_backup(app, context);
+  add_salvage(app, context);
   add_key(app, context);
 }
 
