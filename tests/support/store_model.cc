@@ -469,7 +469,7 @@ Reply Rules::replay(const KeyState& state) const {
   reply.replayed = true;
   reply.token = state.record.token;
   reply.attempt = state.record.attempt;
-  reply.outcome = *state.outcome;
+  reply.outcome.emplace(*state.outcome);  // of nothing so far, which g++ 12 does not see otherwise
   return reply;
 }
 
@@ -916,6 +916,15 @@ std::string StoreModel::check_numbers(const StoreRows& rows) {
     if (event.sequence >> counter_bits >= opening_) return "an event is of this opening";
   }
   return "";
+}
+
+std::string StoreModel::differs_from_all(const StoreRows& rows, Time now) const {
+  std::string differs;
+  for (const StoreState& state : states_) {
+    differs = state.difference(rows, now, history_retention_);
+    if (differs.empty()) break;
+  }
+  return differs;
 }
 
 std::string StoreModel::reopen(const StoreRows& rows, Time now, Ending ending) {

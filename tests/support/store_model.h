@@ -180,6 +180,8 @@ class StoreModel {
   [[nodiscard]] Expected ask(const Request& request, Time now, const Reply& heard) const;
   // Compares, and takes over what happened. Empty: as it should be.
   std::string settle(const Request& request, const Expected& expected, const Reply& heard);
+  // Whether `rows` show none of the states that a power cut may leave; changes nothing.
+  [[nodiscard]] std::string differs_from_all(const StoreRows& rows, Time now) const;
   // Finds the state that `rows` show and goes on from there. Empty: there is one that may be.
   std::string reopen(const StoreRows& rows, Time now, Ending ending);
   // Whether `rows` show exactly the latest state.
