@@ -89,20 +89,18 @@ std::string problem_with_fault(const Life& life, const Fault& fault, std::uint64
                                Counts& counts) {
   ++counts.runs;
   auto device = std::make_shared<SimulatedDevice>(life.image);
-  const bool poisons = fault.kind == CallKind::write || fault.kind == CallKind::sync;
-  Session session(device, life.state,
-                  {.with_options_file = true, .may_fail = true, .fault_poisons = poisons});
+  Session session(device, life.state, {.with_options_file = true, .may_fail = true});
   device->inject(fault);
   const auto opened = session.try_open(Ending::power_cut);
   if (!opened) {
     ++counts.not_opened;
-    if (device->struck() == 0) return "opening: " + opened.error().message;
+    if (device->struck().total == 0) return "opening: " + opened.error().message;
   } else {
     std::string problem = session.compare(Ending::power_cut);
-    if (!problem.empty() && device->struck() == 0) return problem;
+    if (!problem.empty() && device->struck().total == 0) return problem;
     int more = 3;
     for (const Call& call : life.calls) {
-      if (device->struck() > 0 && more-- == 0) break;
+      if (device->struck().total > 0 && more-- == 0) break;
       problem = session.run(call);
       if (!problem.empty()) return problem;
       if (session.heard().error == ErrorCode::unknown) ++counts.unknown;
@@ -113,7 +111,7 @@ std::string problem_with_fault(const Life& life, const Fault& fault, std::uint64
       if (!problem.empty()) return "read after the failure: " + problem;
     }
   }
-  counts.struck += device->struck() > 0 ? 1 : 0;
+  counts.struck += device->struck().total > 0 ? 1 : 0;
   const SessionState state = session.state();
   const auto cut = std::make_shared<SimulatedDevice>(
       device->moment().crash({.kind = CrashPlan::Kind::some, .seed = seed}));

@@ -249,17 +249,18 @@ std::size_t size_of(std::uint8_t byte) {
   return sizes[byte % 8];
 }
 
-Key key_of(std::uint8_t byte) {
-  return {"", byte % 2 == 0 ? "a" : "b", std::to_string(byte % 7)};
-}
-
 ErrorCode error_of_work(std::uint8_t byte) {
   static constexpr std::array codes{ErrorCode::work_failed, ErrorCode::work_retryable,
-                                    ErrorCode::work_unknown, ErrorCode::io};
+                                    ErrorCode::work_unknown, ErrorCode::unsupported};
   return codes[byte % codes.size()];
 }
 
 }  // namespace
+
+Key ProgramReader::key() {
+  const std::uint8_t number = byte();
+  return {owner_, number % 2 == 0 ? "a" : "b", std::to_string(number % 7)};
+}
 
 Request ProgramReader::request() {
   static constexpr std::array kinds{Kind::reserve,
@@ -284,7 +285,7 @@ Request ProgramReader::request() {
                                     Kind::sweep};
   Request request;
   request.kind = kinds[byte() % kinds.size()];
-  request.key = key_of(byte());
+  request.key = key();
   const std::uint8_t how = byte();
   if (how % 3 == 0) request.durability = Durability::buffered;
   if (how % 5 == 0) request.on_abandon = OnAbandon::rerun;
@@ -299,7 +300,7 @@ Request ProgramReader::request() {
   const bool works = request.kind == Kind::execute || request.kind == Kind::transact;
   if (works && how % 6 == 0) request.work_error = error_of_work(how / 6);
   request.name = fmt::format("name-{}", number % 5);
-  if (request.kind == Kind::publish) request.name = fmt::format("event-{}", number);
+  if (request.kind == Kind::publish) request.name = fmt::format("{}event-{}", owner_, number);
   if (request.kind == Kind::save_checkpoint || request.kind == Kind::publish) {
     request.data = noise(number, size_of(how / 32));
   }
@@ -311,9 +312,10 @@ Request ProgramReader::request() {
     for (int i = how % 5; i > 0; --i) {
       Step step{.kind = static_cast<Step::Kind>(byte() % 6), .key = {}, .value = {}};
       const std::uint8_t where = byte();
-      step.key = fmt::format("data-{}", where % 6);
-      step.value = step.kind == Step::Kind::scan ? Bytes("data-9") : noise(number, where);
-      if (step.kind == Step::Kind::publish) step.key = fmt::format("event-{}-{}", number, i);
+      step.key = fmt::format("{}data-{}", owner_, where % 6);
+      step.value = step.kind == Step::Kind::scan ? owner_ + "data-9" : noise(number, where);
+      if (step.kind == Step::Kind::publish)
+        step.key = fmt::format("{}event-{}-{}", owner_, number, i);
       request.steps.push_back(std::move(step));
     }
   }
@@ -323,19 +325,22 @@ Request ProgramReader::request() {
       Request one = request;
       one.many.clear();
       one.kind = kind;
-      one.key = key_of(byte());
+      one.key = key();
       request.many.push_back(std::move(one));
     }
   }
   return request;
 }
 
+Call ProgramReader::ask() {
+  const std::size_t back = byte() % 8 == 2 ? 1 : 0;
+  return {.request = request(), .back = back};
+}
+
 Call ProgramReader::next() {
   const std::uint8_t kind = byte();
   if (kind % 16 == 0) return {.kind = Call::Kind::pass_time, .by = duration_of(kind / 16)};
-  if (kind % 64 == 1) return {.kind = Call::Kind::reopen};
-  const std::size_t back = kind % 8 == 2 ? 1 : 0;
-  return {.request = request(), .back = back};
+  return ask();
 }
 
 }  // namespace once::testing

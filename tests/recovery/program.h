@@ -24,7 +24,9 @@ namespace once::testing {
 // Reads one call after another. Few keys and sizes, so that the calls meet each other.
 class ProgramReader {
  public:
-  explicit ProgramReader(std::string_view bytes) : bytes_(bytes) {}
+  // `owner` marks its keys, events and data, so that several programs do not meet.
+  explicit ProgramReader(std::string_view bytes, std::string owner = "")
+      : bytes_(bytes), owner_(std::move(owner)) {}
 
   [[nodiscard]] bool at_end() const { return bytes_.empty(); }
   // 0 at the end.
@@ -34,12 +36,17 @@ class ProgramReader {
     bytes_.remove_prefix(1);
     return byte;
   }
+  std::uint16_t word() { return static_cast<std::uint16_t>(byte() | byte() << 8); }
+  // `ask` or `pass_time`.
   Call next();
+  Call ask();
 
  private:
   Request request();
+  Key key();
 
   std::string_view bytes_;
+  const std::string owner_;
   std::uint64_t made_ = 0;
 };
 

@@ -65,10 +65,17 @@ class QuickPlace final : public engine::Place {
     return with_env(target_->begin_reading());
   }
   bool saw_one_state(bool opened) override { return target_->saw_one_state(opened); }
+  Result<void> admit(std::size_t bytes, bool from_reserve) override {
+    return target_->admit(bytes, from_reserve);
+  }
   std::uint64_t bytes() override { return target_->bytes(); }
   Result<void> give_back() override { return target_->give_back(); }
-  Result<void> check_bytes(const engine::Problem& problem) override {
-    return target_->check_bytes(problem);
+  engine::FreeBytes free_bytes() override { return target_->free_bytes(); }
+  Result<void> compact(const Progress& progress) override { return target_->compact(progress); }
+  std::shared_ptr<void> clean_up() override { return target_->clean_up(); }
+  Result<engine::CheckedBytes> check_bytes(const Progress& progress,
+                                           const engine::Problem& problem) override {
+    return target_->check_bytes(progress, problem);
   }
   std::string advice_on_damage() const override { return target_->advice_on_damage(); }
 

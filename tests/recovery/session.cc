@@ -271,30 +271,65 @@ std::string Call::describe() const {
   return request.describe();
 }
 
+void Client::learn_tokens(const Request& request) {
+  const bool granted = !heard_.replayed && heard_.token.value != 0;
+  if (granted && (request.kind == Request::Kind::reserve || heard_.worked)) {
+    state_.tokens[request.key].push_back(heard_.token);
+  }
+  if (request.kind != Request::Kind::reserve_many) return;
+  for (std::size_t i = 0; i < heard_.many.size(); ++i) {
+    const Reply& one = heard_.many[i];
+    if (!one.replayed && one.token.value != 0) {
+      state_.tokens[request.many[i].key].push_back(one.token);
+    }
+  }
+}
+
+std::string Client::ask(Store& store, const Call& call, bool may_fail) {
+  Request request = call.request;
+  const auto present = [&](Request& one) {
+    const auto& known = state_.tokens[one.key];
+    // Where there never was one, somebody makes it up.
+    one.token = call.back < known.size() ? known[known.size() - 1 - call.back] : Token{1};
+  };
+  present(request);
+  for (Request& one : request.many) present(one);
+  expected_ = {};
+  heard_ = perform(store, request);
+  if (heard_.error && is_of_the_disk(*heard_.error) && !may_fail) {
+    return fmt::format("{}: {}", request.describe(), heard_.describe());
+  }
+  expected_ = state_.model.ask(request, state_.now, heard_);
+  learn_tokens(request);
+  return state_.model.settle(request, expected_, heard_);
+}
+
 Session::Session(std::shared_ptr<SimulatedDevice> device, SessionState state,
                  const SessionOptions& options)
-    : device_(std::move(device)), state_(std::move(state)), options_(options) {
-  for (std::uint32_t i = 0; i < state_.boots; ++i) clock_->reboot();
-  clock_->advance(state_.up);
-  clock_->set_wall(state_.now);
+    : device_(std::move(device)), client_(std::move(state)), options_(options) {
+  for (std::uint32_t i = 0; i < client_.state().boots; ++i) clock_->reboot();
+  clock_->advance(client_.state().up);
+  clock_->set_wall(client_.state().now);
 }
 
 Session::~Session() = default;
 
 Result<void> Session::try_open(Ending ending) {
   drop();
+  failed_before_ = failed_writes();
+  SessionState& state = client_.state();
   if (ending == Ending::power_cut) {
     clock_->reboot();
-    ++state_.boots;
-    state_.up = {};
+    ++state.boots;
+    state.up = {};
   }
-  const std::uint32_t self = first_pid + state_.lives++;
+  const std::uint32_t self = first_pid + state.lives++;
   auto processes = std::make_shared<SimulatedProcesses>(self);
   for (std::uint32_t pid = first_pid; pid < self; ++pid) {
     processes->set(pid, options_.earlier);
-    state_.model.set_liveness(holder(pid), options_.earlier);
+    state.model.set_liveness(holder(pid), options_.earlier);
   }
-  state_.model.set_self(holder(self));
+  state.model.set_self(holder(self));
   Options options;
   options.memory_budget = options_.memory_budget;
   options.clock = clock_;
@@ -310,10 +345,15 @@ Result<void> Session::try_open(Ending ending) {
   return {};
 }
 
+std::uint64_t Session::failed_writes() const {
+  const CallCounts struck = device_->struck();
+  return struck.of(CallKind::write) + struck.of(CallKind::sync);
+}
+
 std::string Session::compare(Ending ending) {
   auto rows = read_rows(*store_);
   if (!rows) return "reading: " + text_of(rows.error());
-  return state_.model.reopen(*rows, state_.now, ending);
+  return client_.state().model.reopen(*rows, client_.state().now, ending);
 }
 
 std::string Session::open(Ending ending) {
@@ -321,28 +361,12 @@ std::string Session::open(Ending ending) {
   return compare(ending);
 }
 
-void Session::learn_tokens(const Request& request, const Reply& reply) {
-  const bool granted = !reply.replayed && reply.token.value != 0;
-  if (granted && (request.kind == Request::Kind::reserve || reply.worked)) {
-    state_.tokens[request.key].push_back(reply.token);
-  }
-  if (request.kind == Request::Kind::reserve_many) {
-    for (std::size_t i = 0; i < reply.many.size(); ++i) {
-      const Reply& one = reply.many[i];
-      if (!one.replayed && one.token.value != 0) {
-        state_.tokens[request.many[i].key].push_back(one.token);
-      }
-    }
-  }
-}
-
 std::string Session::run(const Call& call) {
-  expected_ = {};
-  heard_ = {};
+  SessionState& state = client_.state();
   if (call.kind == Call::Kind::pass_time) {
     clock_->advance(call.by);
-    state_.now += call.by;
-    state_.up += call.by;
+    state.now += call.by;
+    state.up += call.by;
     return "";
   }
   if (call.kind == Call::Kind::reopen) {
@@ -352,29 +376,17 @@ std::string Session::run(const Call& call) {
     }
     return open(Ending::process_ended);
   }
-  Request request = call.request;
-  const auto present = [&](Request& one) {
-    const auto& known = state_.tokens[one.key];
-    // Where there never was one, somebody makes it up.
-    one.token = call.back < known.size() ? known[known.size() - 1 - call.back] : Token{1};
-  };
-  present(request);
-  for (Request& one : request.many) present(one);
-  if (device_->struck() > 0 && options_.fault_poisons) state_.model.poison();
-  heard_ = perform(*store_, request);
-  if (heard_.error && is_of_the_disk(*heard_.error) && !options_.may_fail) {
-    return fmt::format("{}: {}", request.describe(), heard_.describe());
-  }
-  expected_ = state_.model.ask(request, state_.now, heard_);
-  learn_tokens(request, heard_);
-  return state_.model.settle(request, expected_, heard_);
+  // After a failed write or sync nothing may be acknowledged.
+  if (failed_writes() > failed_before_) state.model.poison();
+  return client_.ask(*store_, call, options_.may_fail);
 }
 
 std::string Session::compare_live() {
   auto rows = read_rows(*store_);
   if (!rows) return "reading: " + text_of(rows.error());
-  const std::string differs = state_.model.difference(*rows, state_.now);
-  if (differs.empty()) state_.model.learn(*rows, state_.now);
+  SessionState& state = client_.state();
+  const std::string differs = state.model.difference(*rows, state.now);
+  if (differs.empty()) state.model.learn(*rows, state.now);
   return differs;
 }
 

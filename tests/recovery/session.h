@@ -59,14 +59,35 @@ struct SessionOptions {
   bool with_options_file = false;
   // Calls may fail because of the disk.
   bool may_fail = false;
-  // Once a fault has struck the device, nothing may be acknowledged.
-  bool fault_poisons = false;
   // What is known of the processes that had the store before.
   Liveness earlier = Liveness::dead;
 };
 
 // What `store` answers. Never throws.
 [[nodiscard]] Reply perform(Store& store, const Request& request);
+
+// Somebody who asks a store and remembers the answers, with a model of the part of the store that
+// nobody else changes: all of it, or one thread's keys.
+class Client {
+ public:
+  explicit Client(SessionState state) : state_(std::move(state)) {}
+
+  // One call of kind `ask`; compares the answer. With `may_fail` the disk may be at fault.
+  std::string ask(Store& store, const Call& call, bool may_fail);
+
+  [[nodiscard]] const SessionState& state() const { return state_; }
+  [[nodiscard]] SessionState& state() { return state_; }
+  // Of the call that was made last.
+  [[nodiscard]] const Expected& expected() const { return expected_; }
+  [[nodiscard]] const Reply& heard() const { return heard_; }
+
+ private:
+  void learn_tokens(const Request& request);
+
+  SessionState state_;
+  Expected expected_{};
+  Reply heard_{};
+};
 
 class Session {
  public:
@@ -93,23 +114,22 @@ class Session {
 
   [[nodiscard]] bool is_open() const { return store_.has_value(); }
   [[nodiscard]] Store& store() { return *store_; }
-  [[nodiscard]] const SessionState& state() const { return state_; }
-  [[nodiscard]] SessionState& state() { return state_; }
+  [[nodiscard]] const SessionState& state() const { return client_.state(); }
+  [[nodiscard]] SessionState& state() { return client_.state(); }
   [[nodiscard]] SimulatedDevice& device() { return *device_; }
   // Of the call that was made last.
-  [[nodiscard]] const Expected& expected() const { return expected_; }
-  [[nodiscard]] const Reply& heard() const { return heard_; }
+  [[nodiscard]] const Expected& expected() const { return client_.expected(); }
+  [[nodiscard]] const Reply& heard() const { return client_.heard(); }
 
  private:
-  void learn_tokens(const Request& request, const Reply& reply);
+  [[nodiscard]] std::uint64_t failed_writes() const;
 
   const std::shared_ptr<SimulatedDevice> device_;
-  SessionState state_;
+  Client client_;
   const SessionOptions options_;
   const std::shared_ptr<ManualClock> clock_ = std::make_shared<ManualClock>();
   std::optional<Store> store_;
-  Expected expected_{};
-  Reply heard_{};
+  std::uint64_t failed_before_ = 0;  // writes and syncs, when it was opened
 };
 
 // Reads all of a container that nobody has open, and accounts for its blocks.

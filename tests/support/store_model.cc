@@ -664,6 +664,7 @@ Reply Rules::transact(const Request& request, Token fresh) {
   reply.taken_over = false;
   reply.lease_until = {};
   KeyState state = granted(request, fresh);
+  state.record.on_abandon = OnAbandon::in_doubt;  // nobody can abandon it
 
   auto data = state_.data;
   std::vector<Event> events;
@@ -871,6 +872,7 @@ std::string StoreModel::settle(const Request& request, const Expected& expected,
     if (request.durability == Durability::synced || request.kind == Request::Kind::resolve ||
         request.kind == Request::Kind::remove) {
       states_.erase(states_.begin(), states_.begin() + static_cast<std::ptrdiff_t>(live_));
+      first_ += live_;
       live_ = 0;
     }
   }
@@ -940,6 +942,7 @@ std::string StoreModel::reopen(const StoreRows& rows, Time now, Ending ending) {
     found.learn(rows, now, history_retention_);
     states_.clear();
     states_.push_back(std::move(found));
+    first_ += i;
     live_ = 0;
     poisoned_ = false;
     return check_numbers(rows);

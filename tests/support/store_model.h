@@ -204,6 +204,8 @@ class StoreModel {
 
   // These commits were begun after all others, and nobody knows whether they were made.
   void may_also(const std::vector<StoreState>& commits);
+  // The number of the latest commit that was begun. After reopen(): of the one that was found.
+  [[nodiscard]] std::uint64_t newest() const { return first_ + states_.size() - 1; }
   // How many states may be found.
   [[nodiscard]] std::size_t possible(Ending ending) const {
     return states_.size() - (ending == Ending::power_cut ? 0 : live_);
@@ -219,7 +221,8 @@ class StoreModel {
   std::map<std::uint32_t, Liveness> lives_{};
   // In commit order. The first one is the latest that was synced and answered ok.
   std::deque<StoreState> states_;
-  std::size_t live_ = 0;  // the latest that was answered ok
+  std::uint64_t first_ = 0;  // the number of the first one
+  std::size_t live_ = 0;     // the latest that was answered ok
   bool poisoned_ = false;
   std::set<std::uint64_t> tokens_{};  // all that were heard of
   std::uint64_t opening_ = 0;
