@@ -152,6 +152,7 @@ Result<void> Container::make_directory(const std::string& path) {
 Result<void> Container::remove_directory(const std::string& path) {
   const std::string normal = normal_path(path);
   MutexLock lock(mutex_);
+  if (table_.find(normal) != nullptr) return cannot("remove", path, "it is no directory");
   if (!table_.is_directory(normal)) return missing(path);
   if (normal == "/" || !table_.children(normal).empty()) {
     return cannot("remove", path, "it is not empty");

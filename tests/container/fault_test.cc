@@ -5,10 +5,10 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "container/checked_run.h"
 #include "container/container_place.h"
 #include "container/crash_program.h"
 #include "support/check_result.h"
@@ -52,142 +52,56 @@ std::vector<Way> ways_of(CallKind kind) {
   return {};
 }
 
-// Whether an ok is an acknowledgement: of a change, or that one is durable.
-bool acknowledges(const Op& op) {
-  // What they ask for may be there.
-  if (op.kind == Kind::make_directory_if_missing || op.kind == Kind::reopen) return false;
-  return op.changes_names() || op.kind == Kind::append || op.kind == Kind::sync ||
-         op.kind == Kind::cut || op.kind == Kind::sync_directory || op.kind == Kind::give_back ||
-         op.kind == Kind::compact;
-}
-
 // One run of the program with one fault.
 class FaultRun {
  public:
-  explicit FaultRun(const Fault& fault) : fault_(fault) {
-    place_ = value_of(open_place(device_));
-    device_->keep_log();
-    attach(runner_.emplace(place_.files), place_);
-    device_->inject(fault);
+  explicit FaultRun(const Fault& fault) : seed_(fault.nth) {
+    run_.device().keep_log();
+    run_.device().inject(fault);
   }
 
   // What is wrong, or nothing.
   std::string run(const std::vector<Op>& program) {
     for (const Op& op : program) {
-      if (!model_.is_laid_down(op)) continue;
-      if (op.kind == Kind::restart && poisoned()) break;  // the end of this opening
-      const std::string problem = step(op);
-      if (!problem.empty()) return fmt::format("{}: {}", op.describe(), problem);
-      if (!place_.container) break;
+      if (op.kind == Kind::restart && run_.poisoned()) break;  // the end of this opening
+      const std::string problem = run_.step(op);
+      if (!problem.empty()) return problem;
     }
-    was_poisoned_ = poisoned();
-    const std::string problem = still_readable();
+    log_ = run_.device().log();
+    struck_ = run_.device().struck().total > 0;
+    poisoned_ = run_.poisoned();
+    run_.device().heal();
+    const std::string problem = run_.look();
     return problem.empty() ? after() : problem;
   }
-  [[nodiscard]] bool struck() const { return device_->struck() > 0; }
-  [[nodiscard]] bool was_poisoned() const { return was_poisoned_; }
-  [[nodiscard]] std::string log() const { return device_->log(); }
+  [[nodiscard]] bool struck() const { return struck_; }
+  [[nodiscard]] bool poisoned() const { return poisoned_; }
+  [[nodiscard]] const std::string& log() const { return log_; }
   [[nodiscard]] std::uint64_t reopened() const { return reopened_; }
 
  private:
-  [[nodiscard]] bool poisoned() const { return place_.container && place_.container->poisoned(); }
-
-  std::string step(const Op& op) {
-    const bool was_poisoned = poisoned();
-    const std::uint64_t struck_before = device_->struck();
-    const Answer is = runner_->run(op);
-    FileModel done = model_;
-    const Answer should = done.run(op);
-    const bool strikes = device_->struck() > struck_before;
-    const bool writes = fault_.kind == CallKind::write || fault_.kind == CallKind::sync;
-    if (strikes && writes && place_.container && !poisoned())
-      return "a failed write goes unnoticed";
-    if (is.ok()) {
-      if (was_poisoned && acknowledges(op)) return "acknowledged after a failed write";
-      if (is != should) return "answered " + is.describe() + ", not " + should.describe();
-      // What a container cannot make durable any more it does not know to be lost either.
-      model_ = std::move(done);
-      return "";
-    }
-    if (is == should) {
-      model_ = std::move(done);
-      return "";
-    }
-    if (should.ok() && !strikes && !was_poisoned && !fault_.for_ever) {
-      return "failed without a reason: " + is.describe();
-    }
-    if (is.code == Answer::Code::not_found || is.code == Answer::Code::path_not_found) {
-      return "a failure is taken for something missing: " + is.describe();
-    }
-    if (is.code == Answer::Code::no_space && fault_.code != ErrorCode::no_space) {
-      return "a failure is taken for a full disk: " + is.describe();
-    }
-    model_.fail(op);
-    if (poisoned() && !maybe_) {
-      maybe_ = std::move(done);
-      return "";
-    }
-    // Nothing was written: it has to be as if it had not been asked for.
-    return place_.container && !poisoned() && !fault_.for_ever ? difference() : "";
-  }
-
-  std::string difference() {
-    Tree found;
-    const auto status = read_tree(*place_.files, "", &found);
-    if (!status.ok()) return "cannot be read: " + status.ToString();
-    const std::string difference = model_.difference_to(found);
-    return difference.empty() ? difference : "failed, and changed something: " + difference;
-  }
-
-  const FileModel& ceiling() const { return maybe_ ? *maybe_ : model_; }
-
-  // Reading goes on, as far as the device lets it.
-  std::string still_readable() {
-    device_->heal();
-    if (!place_.container) return "";
-    Tree found;
-    const auto status = read_tree(*place_.files, "", &found);
-    if (!status.ok()) return "cannot be read any more: " + status.ToString();
-    const std::string problem = model_.problem_with(found, ceiling());
-    return problem.empty() ? problem : "read before it was closed: " + problem;
-  }
-
   std::string after() {
-    const Moment before = device_->moment();
+    const Moment before = run_.device().moment();
     for (const Plan& plan : {Plan{.kind = Plan::Kind::none}, Plan{.kind = Plan::Kind::all},
-                             Plan{.kind = Plan::Kind::some, .seed = fault_.nth},
-                             Plan{.kind = Plan::Kind::some, .seed = fault_.nth + 1000}}) {
-      const std::string problem = problem_after(before.crash(plan), model_, ceiling());
+                             Plan{.kind = Plan::Kind::some, .seed = seed_},
+                             Plan{.kind = Plan::Kind::some, .seed = seed_ + 1000}}) {
+      const std::string problem = problem_after(before.crash(plan), run_.floor(), run_.ceiling());
       ++reopened_;
       if (!problem.empty()) return plan.describe() + ": " + problem;
     }
-    // The same process, or the next one without a power cut: the kernel shows what it could not
-    // write as if it had.
-    runner_.reset();
-    place_ = {};
-    auto opened = open_place(device_);
-    if (!opened) return "opened again: " + opened.error().message;
-    place_ = std::move(*opened);
+    std::string problem = run_.end_process();
     ++reopened_;
-    Tree found;
-    if (const auto status = read_tree(*place_.files, "", &found); !status.ok()) {
-      return "opened again: " + status.ToString();
-    }
-    std::string problem = model_.problem_with(found, ceiling());
-    if (problem.empty()) problem = problem_with(place_);
-    if (!problem.empty()) return "opened again: " + problem;
-    const FileModel shown = FileModel::of(found);
-    problem = problem_after(device_->moment().crash({Plan::Kind::none}), shown, shown);
-    return problem.empty() ? problem : "opened again, and then a power cut: " + problem;
+    if (!problem.empty()) return problem;
+    problem =
+        problem_after(run_.device().moment().crash({Plan::Kind::none}), run_.floor(), run_.floor());
+    return problem.empty() ? problem : "the process ended, and then a power cut: " + problem;
   }
 
-  const Fault fault_;
-  std::shared_ptr<SimulatedDevice> device_ = std::make_shared<SimulatedDevice>();
-  ContainerPlace place_;
-  std::optional<Runner> runner_;
-  FileModel model_;
-  std::optional<FileModel> maybe_;  // with the call that failed, and may have happened
-  bool was_poisoned_ = false;
+  const std::uint64_t seed_;
+  CheckedRun run_;
+  std::string log_;
+  bool struck_ = true;
+  bool poisoned_ = false;
   std::uint64_t reopened_ = 0;
 };
 
@@ -216,7 +130,7 @@ TEST_CASE("a call to the device that fails loses nothing and hides nothing") {
           ++runs;
           if (!run.struck()) break;  // there are fewer such calls after the creation
           ++struck;
-          if (run.was_poisoned()) ++poisoned;
+          if (run.poisoned()) ++poisoned;
           reopened += run.reopened();
           if (problem.empty()) continue;
           const std::string text =

@@ -97,6 +97,10 @@ bool FileModel::is_laid_down(const Op& op) const {
     case Kind::cut:
       return slot.file != directory && slot.reopened && !files_.at(slot.file)->log &&
              op.length <= files_.at(slot.file)->now.bytes.size();
+    // RocksDB never makes a log of a table by renaming it, or the other way around.
+    case Kind::rename:
+    case Kind::link:
+      return file_at(op.path) == directory || is_log(op.path) == is_log_name(op.to);
     // Directories have sizes and bytes in some file systems and not in others.
     case Kind::size:
     case Kind::read:
@@ -136,6 +140,7 @@ int FileModel::make_file(const std::string& path) {
   const int file = next_file_++;
   auto made = std::make_shared<File>();
   made->log = is_log_name(path);
+  made->write_ahead = path.ends_with(".log");
   files_[file] = std::move(made);
   Names changed = names();
   changed[path] = file;
@@ -146,9 +151,9 @@ int FileModel::make_file(const std::string& path) {
 void FileModel::append(int file, std::size_t length) {
   if (length == 0) return;
   auto changed = std::make_shared<File>(*files_.at(file));
-  if (changed->log && changed->now.bytes.empty()) {
+  if (changed->write_ahead && changed->now.bytes.empty()) {
     for (const auto& [path, other] : names()) {
-      if (other == directory || other >= file || !files_.at(other)->log) continue;
+      if (other == directory || other >= file || !files_.at(other)->write_ahead) continue;
       changed->after[other] = files_.at(other)->now.bytes.size();
     }
   }
@@ -388,22 +393,63 @@ std::string FileModel::problem_with_files(const Tree& found, const Names& names,
   return "";
 }
 
-std::string FileModel::problem_with(const Tree& found, const FileModel& ceiling) const {
-  std::string problem;
-  for (const FileModel* model : {this, &ceiling}) {
-    for (const auto& names : model->history_) {
-      if (!names_fit(found, *names)) continue;
-      problem = problem_with_files(found, *names, ceiling);
-      if (problem.empty()) return problem;
+bool FileModel::are_files_of(const Identities& identities, const Names& names) {
+  std::map<std::string, int> files;
+  std::map<int, std::string> back;
+  for (const auto& [path, identity] : identities) {
+    const int file = names.at(path);
+    if (files.try_emplace(identity, file).first->second != file ||
+        back.try_emplace(file, identity).first->second != identity) {
+      return false;
     }
   }
-  if (!problem.empty()) return problem;
+  return true;
+}
+
+std::shared_ptr<const FileModel::Names> FileModel::fitting(const Tree& found,
+                                                           const FileModel& ceiling,
+                                                           const Identities& identities,
+                                                           std::string* problem) const {
+  for (const FileModel* model : {this, &ceiling}) {
+    for (const auto& names : model->history_) {
+      if (!names_fit(found, *names) || !are_files_of(identities, *names)) continue;
+      *problem = problem_with_files(found, *names, ceiling);
+      if (problem->empty()) return names;
+    }
+  }
+  return nullptr;
+}
+
+std::string FileModel::problem_with(const Tree& found, const FileModel& ceiling,
+                                    const Identities& identities) const {
+  std::string problem;
+  if (fitting(found, ceiling, identities, &problem) || !problem.empty()) return problem;
   std::string list;
   for (const auto& [path, bytes] : found) list += " " + path;
   return fmt::format(
       "the names are those of no moment since the last sync of names: {}; but for "
       "those last asked for: {}",
       list, ceiling.difference_to(found));
+}
+
+FileModel FileModel::settled_as(const Tree& found, const FileModel& ceiling,
+                                const Identities& identities) const {
+  std::string problem;
+  const auto names = fitting(found, ceiling, identities, &problem);
+  FileModel settled;
+  settled.next_file_ = std::max(next_file_, ceiling.next_file_);
+  settled.serial_ = std::max(serial_, ceiling.serial_);
+  if (!names) return settled;
+  settled.history_ = {names};
+  for (const auto& [path, file] : *names) {
+    if (file == directory) continue;
+    const std::string& bytes = *found.at(path);
+    settled.files_[file] = std::make_shared<const File>(
+        File{.log = ceiling.files_.at(file)->log,
+             .write_ahead = ceiling.files_.at(file)->write_ahead,
+             .now = {.bytes = bytes, .synced = bytes.size(), .ends = {bytes.size()}}});
+  }
+  return settled;
 }
 
 }  // namespace once::testing

@@ -12,8 +12,8 @@
 //      a directory's sync has covered.
 //   2. A file that was synced has exactly its bytes; what was appended since may be there as a
 //   prefix.
-//   3. A log is a prefix of whole appends, not shorter than what was synced; and if it has any
-//      bytes, the logs before it have all that they had when it got its first.
+//   3. A log is a prefix of whole appends, not shorter than what was synced; and if a write-ahead
+//      log has any bytes, those before it have all that they had when it got its first.
 #pragma once
 
 #include <array>
@@ -44,7 +44,14 @@ class FileModel {
 
   // Nothing if `found` may be there after a crash: when `this` was acknowledged and nothing beyond
   // `ceiling` (this, and at most the call under way) was asked for. Otherwise what is wrong.
-  [[nodiscard]] std::string problem_with(const Tree& found, const FileModel& ceiling) const;
+  // With `identities` it is also known which names are of one file.
+  [[nodiscard]] std::string problem_with(const Tree& found, const FileModel& ceiling,
+                                         const Identities& identities = {}) const;
+  // What is so from now on, after it was found and problem_with() found nothing wrong with it.
+  [[nodiscard]] FileModel settled_as(const Tree& found, const FileModel& ceiling,
+                                     const Identities& identities) const;
+  // Appends so far, failed ones too.
+  [[nodiscard]] std::uint64_t serial() const { return serial_; }
   // The same for a container that was closed in good order, or is still open.
   [[nodiscard]] std::string difference_to(const Tree& found) const;
 
@@ -67,10 +74,12 @@ class FileModel {
   };
   struct File {
     bool log = false;
+    bool write_ahead = false;  // a log that is no manifest
     Content now{};
     // What else may be found since a cut that no sync has followed.
     std::vector<Content> before{};
-    // The logs that were there when this one, a log, got its first byte, and how far they were.
+    // Those that were there when this one, a write-ahead log, got its first byte, and how far they
+    // were.
     std::map<int, std::size_t> after{};
   };
   static constexpr int directory = -1;
@@ -94,13 +103,17 @@ class FileModel {
   Answer rename(const std::string& from, const std::string& to);
   void append(int file, std::size_t length);
 
+  // Names that `found` fits, or null and why not.
+  [[nodiscard]] std::shared_ptr<const Names> fitting(const Tree& found, const FileModel& ceiling,
+                                                     const Identities& identities,
+                                                     std::string* problem) const;
+  [[nodiscard]] static bool are_files_of(const Identities& identities, const Names& names);
   [[nodiscard]] bool names_fit(const Tree& found, const Names& names) const;
   [[nodiscard]] std::string problem_with_files(const Tree& found, const Names& names,
                                                const FileModel& ceiling) const;
   [[nodiscard]] static bool may_be(const std::string& found, const Content& content, bool log);
 
   std::vector<std::shared_ptr<const Names>> history_;  // after each change of names
-  std::size_t durable_ = 0;                            // as far as names are synced
   std::map<int, std::shared_ptr<const File>> files_;
   std::array<Slot, program_slots> slots_{};
   int next_file_ = 0;

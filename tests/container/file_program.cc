@@ -270,4 +270,17 @@ IOStatus read_tree(rocksdb::FileSystem& file_system, const std::string& root, Tr
   return status;
 }
 
+Identities read_identities(rocksdb::FileSystem& file_system, const Tree& tree) {
+  Identities identities;
+  for (const auto& [path, bytes] : tree) {
+    std::unique_ptr<rocksdb::FSRandomAccessFile> file;
+    if (!bytes || !file_system.NewRandomAccessFile(path, FileOptions(), &file, nullptr).ok()) {
+      continue;
+    }
+    char identity[64];
+    identities[path] = std::string(identity, file->GetUniqueId(identity, sizeof identity));
+  }
+  return identities;
+}
+
 }  // namespace once::testing

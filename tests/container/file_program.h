@@ -90,8 +90,9 @@ struct Answer {
 class Runner {
  public:
   // `root` goes before every path of the program.
-  explicit Runner(std::shared_ptr<rocksdb::FileSystem> file_system, std::string root = "")
-      : file_system_(std::move(file_system)), root_(std::move(root)) {}
+  explicit Runner(std::shared_ptr<rocksdb::FileSystem> file_system, std::string root = "",
+                  std::uint64_t serial = 0)
+      : file_system_(std::move(file_system)), root_(std::move(root)), serial_(serial) {}
 
   Answer run(const Op& op);
   // What to do for give_back, compact and restart; the default does nothing.
@@ -110,13 +111,16 @@ class Runner {
   std::shared_ptr<rocksdb::FileSystem> file_system_;
   const std::string root_;
   std::array<Slot, program_slots> slots_{};
-  std::uint64_t serial_ = 0;  // appends so far, failed ones too
+  std::uint64_t serial_;  // appends so far, failed ones too
 };
 
 // All there is below a directory: path -> bytes, or nothing for a directory.
 using Tree = std::map<std::string, std::optional<std::string>>;
 // Gives the first error.
 rocksdb::IOStatus read_tree(rocksdb::FileSystem& file_system, const std::string& root, Tree* tree);
+// What tells the files of a tree apart: the names of one file have the same one.
+using Identities = std::map<std::string, std::string>;
+Identities read_identities(rocksdb::FileSystem& file_system, const Tree& tree);
 rocksdb::IOStatus read_whole(rocksdb::FileSystem& file_system, const std::string& path,
                              std::string* bytes);
 

@@ -148,6 +148,7 @@ TEST_CASE("what is there is not called missing, whatever is wrong with it") {
     refused(files.NewWritableFile(root + "/d", FileOptions(), &writable, nullptr));
     refused(files.DeleteFile(root + "/d", io, nullptr));
     refused(files.DeleteDir(root + "/d", io, nullptr));
+    refused(files.DeleteDir(root + "/d/f", io, nullptr));
     refused(files.CreateDir(root + "/d", io, nullptr));
     refused(files.CreateDir(root + "/d/f", io, nullptr));
     refused(files.CreateDirIfMissing(root + "/d/f", io, nullptr));

@@ -25,7 +25,7 @@ constexpr Kind kinds[] = {
     Kind::create,
     Kind::create,
     Kind::reopen,
-    Kind::reuse,
+
     Kind::append,
     Kind::append,
     Kind::append,
@@ -97,10 +97,6 @@ std::optional<Op> ProgramReader::next() {
     case Kind::create:
     case Kind::reopen:
       op.path = file(where);
-      break;
-    case Kind::reuse:
-      op.path = file(where);
-      op.to = file(byte());
       break;
     case Kind::append:
     case Kind::cut:

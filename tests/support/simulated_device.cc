@@ -35,6 +35,9 @@ std::string_view to_string(CallKind kind) {
 SimulatedDevice::SimulatedDevice(DiskImage image, std::string name)
     : name_(std::move(name)), shown_(image), moment_{.durable = std::move(image)} {}
 
+SimulatedDevice::SimulatedDevice(Moment moment, DiskImage shown, std::string name)
+    : name_(std::move(name)), shown_(std::move(shown)), moment_(std::move(moment)) {}
+
 SimulatedDevice::Call SimulatedDevice::begin(CallKind kind, std::uint64_t offset,
                                              std::uint64_t length) {
   Call call{.kind = kind};
@@ -50,7 +53,10 @@ SimulatedDevice::Call SimulatedDevice::begin(CallKind kind, std::uint64_t offset
   }
   std::erase_if(faults_,
                 [](const Armed& armed) { return armed.left == 0 && !armed.fault.for_ever; });
-  if (call.fault) ++struck_;
+  if (call.fault) {
+    ++struck_.by_kind[static_cast<std::size_t>(kind)];
+    ++struck_.total;
+  }
   return call;
 }
 
@@ -291,7 +297,7 @@ void SimulatedDevice::heal() {
   faults_.clear();
 }
 
-std::uint64_t SimulatedDevice::struck() const {
+CallCounts SimulatedDevice::struck() const {
   MutexLock lock(mutex_);
   return struck_;
 }

@@ -68,6 +68,8 @@ class SimulatedDevice final : public container::Device {
   static constexpr std::uint64_t default_capacity = std::uint64_t{1} << 30;
 
   explicit SimulatedDevice(DiskImage image = {}, std::string name = "simulated.once");
+  // A disk between two calls, as the next process finds it: `shown` is what reads show.
+  SimulatedDevice(Moment moment, DiskImage shown, std::string name = "simulated.once");
 
   Result<void> read(std::uint64_t offset, std::size_t length, char* buffer) override;
   Result<void> write(std::uint64_t offset, std::string_view bytes) override;
@@ -91,8 +93,8 @@ class SimulatedDevice final : public container::Device {
   void inject(const Fault& fault);
   // No fault from now on. What was done stays done.
   void heal();
-  // How often a fault struck.
-  [[nodiscard]] std::uint64_t struck() const;
+  // How often a fault struck, by what it struck.
+  [[nodiscard]] CallCounts struck() const;
   [[nodiscard]] CallCounts calls() const;
 
   // The space that the disk has. May be less than what is in use: then nothing more goes.
@@ -134,7 +136,7 @@ class SimulatedDevice final : public container::Device {
   Moment moment_ ONCE_GUARDED_BY(mutex_);
   std::uint64_t capacity_ ONCE_GUARDED_BY(mutex_) = default_capacity;
   std::vector<Armed> faults_ ONCE_GUARDED_BY(mutex_);
-  std::uint64_t struck_ ONCE_GUARDED_BY(mutex_) = 0;
+  CallCounts struck_ ONCE_GUARDED_BY(mutex_);
   CallCounts calls_ ONCE_GUARDED_BY(mutex_);
   bool keeps_moments_ ONCE_GUARDED_BY(mutex_) = false;
   std::vector<KeptMoment> moments_ ONCE_GUARDED_BY(mutex_);
