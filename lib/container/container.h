@@ -149,8 +149,9 @@ class Container {
   // ---- Space ----
 
   // Whether `bytes` more can be written into logs, and what that entails later. Makes room now,
-  // so that a full disk is met before anything is written. Errors: no_space, poisoned, io.
-  Result<void> admit(std::uint64_t bytes);
+  // so that a full disk is met before anything is written. `from_reserve`: of what is kept in
+  // reserve, too. Errors: no_space, poisoned, io.
+  Result<void> admit(std::uint64_t bytes, bool from_reserve = false);
   // While one of these exists, what is kept in reserve may be used: for removing and compacting.
   class CleaningUp {
    public:
@@ -165,7 +166,8 @@ class Container {
   [[nodiscard]] SpaceReport space();
   // What could still be written, as far as the disk knows.
   [[nodiscard]] Result<std::uint64_t> space_left();
-  // Cuts the free end of the file off, and punches out large free runs.
+  // Cuts the free end of the file off, and punches out large free runs. Moves files out of the way
+  // where more than half as much is free as is used.
   Result<void> give_back();
   // Moves files towards the beginning, then gives back. Others go on meanwhile.
   Result<void> compact(const SpaceProgress& progress);
@@ -219,7 +221,12 @@ class Container {
 
   // Names, in container_names.cc.
   void drop(FileTable::Gone& gone) ONCE_REQUIRES(mutex_);
-  Result<void> finish_other_logs(const std::string& path, Records& records);
+  struct LogSize {
+    std::shared_ptr<File> file{};
+    std::uint64_t size = 0;
+  };
+  // Syncs the logs that are there, and says how long they are.
+  Result<std::vector<LogSize>> finish_other_logs(const std::string& path);
 
   // Bytes, in container_files.cc.
   Result<void> append_to_log(File& file, std::string_view bytes) ONCE_REQUIRES(file.mutex);
@@ -236,6 +243,10 @@ class Container {
   // Space, in container_space.cc.
   Result<Extents> allocate(std::uint64_t bytes, bool from_reserve) ONCE_REQUIRES(mutex_);
   Result<void> grow(std::uint64_t bytes) ONCE_REQUIRES(mutex_);
+  // Cuts the free end off and punches out large free runs, all but the reserve.
+  Result<void> cut_end();
+  // Makes at least so many free bytes real ones: holes first, then growing.
+  Result<void> secure(std::uint64_t bytes) ONCE_REQUIRES(mutex_);
   void free_later(Freed freed) ONCE_REQUIRES(mutex_);
   void note_space() ONCE_REQUIRES(mutex_);
   Result<Extent> take_whole(std::uint64_t bytes) ONCE_REQUIRES(mutex_);

@@ -102,11 +102,14 @@ Result<void> Container::turn(std::uint64_t next_payload, bool move) {
   // Half of it is for what happens next: otherwise every few frames would need a snapshot.
   std::uint64_t length = move ? round_up(options_.slot_bytes, block_bytes) : before.length;
   while (length < 2 * needed) length *= 2;
-  const bool replaced = move || length != before.length;
+  bool replaced = move || length != before.length;
   if (replaced) {
     auto slot = new_slot(length, move);
-    if (!slot) return pass(slot);
-    next.slots[target] = *slot;
+    // On a full disk a slot that is nearly full again does, too: removing has to go on.
+    const bool does = !slot && slot.error().code == ErrorCode::no_space && needed <= before.length;
+    if (!slot && !does) return pass(slot);
+    if (slot) next.slots[target] = *slot;
+    replaced = slot.has_value();
   }
   // May be more than one ahead: the snapshot belongs to no generation before.
   ++next.generation;

@@ -35,43 +35,39 @@ void Container::drop(FileTable::Gone& gone) {
   note_space();
 }
 
-Result<void> Container::finish_other_logs(const std::string& path, Records& records) {
-  std::vector<std::shared_ptr<File>> others;
+Result<std::vector<Container::LogSize>> Container::finish_other_logs(const std::string& path) {
+  std::vector<LogSize> others;
   {
     MutexLock lock(mutex_);
     for (const auto& [name, id] : table_.names()) {
-      if (is_wal(name) && name != path) others.push_back(table_.find(id)->file);
+      if (is_wal(name) && name != path) others.push_back({.file = table_.find(id)->file});
     }
   }
-  std::vector<std::uint64_t> sizes;
   bool behind = false;
-  for (const auto& file : others) {
-    MutexLock lock(file->mutex);
-    sizes.push_back(file->size);
-    behind = behind || file->size > file->durable;
+  for (LogSize& other : others) {
+    MutexLock lock(other.file->mutex);
+    other.size = other.file->size;
+    behind = behind || other.size > other.file->durable;
   }
   // So that what a crash leaves is a prefix across logs, too.
   if (behind) {
-    if (auto synced = sync_device(); !synced) return synced;
+    if (auto synced = sync_device(); !synced) return pass(synced);
   }
-  for (std::size_t i = 0; i < others.size(); ++i) {
-    File& file = *others[i];
-    MutexLock lock(file.mutex);
-    file.durable = std::max(file.durable, sizes[i]);
-    // If this is not written after all, close() does it.
-    if (file.sealed.size != sizes[i] && !file.removed) {
-      records.size(file.id, {.size = sizes[i]}, time_ms());
-    }
+  for (const LogSize& other : others) {
+    MutexLock lock(other.file->mutex);
+    other.file->durable = std::max(other.file->durable, other.size);
   }
-  return {};
+  return others;
 }
 
 Result<std::shared_ptr<File>> Container::create(const std::string& path) {
   const std::string normal = normal_path(path);
   if (auto writable = check_writable(); !writable) return pass(writable);
-  Records records;
+  std::vector<LogSize> others;
   if (is_wal(normal)) {
-    if (auto finished = finish_other_logs(normal, records); !finished) return pass(finished);
+    auto finished = finish_other_logs(normal);
+    if (!finished) return pass(finished);
+    others = std::move(*finished);
   }
   MutexLock lock(mutex_);
   if (normal.size() < 2) return cannot("make", path, "that is no name for a file");
@@ -85,6 +81,13 @@ Result<std::shared_ptr<File>> Container::create(const std::string& path) {
   if (!file->log) {
     MutexLock file_lock(file->mutex);
     file->digest.emplace(seed_);
+  }
+  Records records;
+  for (const LogSize& other : others) {
+    // It may have been removed meanwhile.
+    const Entry* entry = table_.find(other.file->id);
+    if (entry == nullptr || entry->seal.size >= other.size) continue;
+    records.size(other.file->id, {.size = other.size}, time_ms());
   }
   records.create(*id, file->log, time_ms(), normal);
   FileTable::Gone gone;

@@ -243,7 +243,7 @@ Result<void> Container::close() {
     }
     if (auto recorded = record_size(*file, seal); !recorded) return recorded;
   }
-  return give_back();
+  return cut_end();
 }
 
 }  // namespace once::container

@@ -1,5 +1,6 @@
 // Space in a container: allocating, freeing, giving back to the disk.
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 #include "base/error.h"
@@ -15,8 +16,17 @@ constexpr std::uint64_t least_reserve = 128 << 10;
 constexpr std::uint64_t most_reserve = std::uint64_t{4} << 20;
 // A file in more pieces than this is worse than a longer container.
 constexpr std::size_t most_pieces = 32;
+constexpr std::size_t most_extents = 1024;
 constexpr std::uint64_t punched_run = std::uint64_t{1} << 20;
 constexpr std::size_t copy_bytes = std::size_t{1} << 20;
+
+void add(Extents& extents, const Extent& extent) {
+  if (!extents.empty() && extents.back().end() == extent.offset) {
+    extents.back().length += extent.length;
+  } else {
+    extents.push_back(extent);
+  }
+}
 
 }  // namespace
 
@@ -25,7 +35,7 @@ std::uint64_t Container::reserve_bytes() const {
 }
 
 void Container::note_space() {
-  free_estimate_ = allocator_.free_bytes();
+  free_estimate_ = allocator_.real_bytes();
 }
 
 Result<void> Container::grow(std::uint64_t bytes) {
@@ -49,6 +59,21 @@ Result<void> Container::grow(std::uint64_t bytes) {
   return grown;
 }
 
+Result<void> Container::secure(std::uint64_t bytes) {
+  while (allocator_.real_bytes() < bytes) {
+    const std::uint64_t lacking = bytes - allocator_.real_bytes();
+    const auto hole = allocator_.hole(round_up(lacking, growth_step));
+    if (!hole) return grow(lacking);
+    if (auto real = device_->allocate(hole->offset, hole->length); !real) {
+      if (real.error().code == ErrorCode::no_space) return real;
+      return std::unexpected(poison(std::move(real.error())));
+    }
+    allocator_.mark_real(*hole);
+  }
+  note_space();
+  return {};
+}
+
 Result<Extent> Container::take_whole(std::uint64_t bytes) {
   auto taken = allocator_.take(bytes);
   if (!taken) {
@@ -56,12 +81,6 @@ Result<Extent> Container::take_whole(std::uint64_t bytes) {
     taken = allocator_.take(bytes);
   }
   if (!taken) return fail(ErrorCode::no_space, "{}: no run of {} bytes is free", name(), bytes);
-  for (const Extent& part : Extents(allocator_.unwritten())) {
-    if (auto real = device_->allocate(part.offset, part.length); !real) {
-      allocator_.release(*taken, false);
-      return pass(real);
-    }
-  }
   note_space();
   return *taken;
 }
@@ -70,24 +89,19 @@ Result<Extents> Container::allocate(std::uint64_t bytes, bool from_reserve) {
   bytes = round_up(bytes, block_bytes);
   if (auto reaped = reap(); !reaped) return pass(reaped);
   const std::uint64_t reserve = from_reserve || cleaning_ > 0 ? 0 : reserve_bytes();
-  if (allocator_.free_bytes() < bytes + reserve) {
-    auto grown = grow(bytes + reserve - allocator_.free_bytes());
-    if (!grown && grown.error().code == ErrorCode::no_space && !freed_.empty()) {
-      // What was freed lately may only be waiting for a sync.
-      if (auto synced = sync_device(); !synced) return pass(synced);
-      if (auto reaped = reap(); !reaped) return pass(reaped);
-      if (allocator_.free_bytes() >= bytes + reserve) grown = {};
-    }
-    if (!grown) return pass(grown);
+  auto secured = secure(bytes + reserve);
+  if (!secured && secured.error().code == ErrorCode::no_space && !freed_.empty()) {
+    // What was freed lately may only be waiting for a sync.
+    if (auto synced = sync_device(); !synced) return pass(synced);
+    if (auto reaped = reap(); !reaped) return pass(reaped);
+    if (allocator_.real_bytes() >= bytes + reserve) secured = {};
   }
+  if (!secured) return pass(secured);
   Extents taken;
-  Extents unwritten;
+  unwritten_.clear();
   const auto keep = [&](const Extent& extent) ONCE_REQUIRES(mutex_) {
     taken.push_back(extent);
-    std::ranges::copy(allocator_.unwritten(), std::back_inserter(unwritten));
-  };
-  const auto undo = [&]() ONCE_REQUIRES(mutex_) {
-    for (const Extent& extent : taken) allocator_.release(extent, false);
+    std::ranges::copy(allocator_.unwritten(), std::back_inserter(unwritten_));
   };
   std::uint64_t left = bytes;
   if (const auto whole = allocator_.take(bytes)) {
@@ -99,7 +113,7 @@ Result<Extents> Container::allocate(std::uint64_t bytes, bool from_reserve) {
     auto piece = scattered ? allocator_.take(left) : allocator_.take_longest(left);
     if (!piece) {
       if (auto grown = grow(left); !grown) {
-        undo();
+        for (const Extent& extent : taken) allocator_.release(extent, false);
         return pass(grown);
       }
       piece = allocator_.take(left);
@@ -108,15 +122,6 @@ Result<Extents> Container::allocate(std::uint64_t bytes, bool from_reserve) {
     keep(*piece);
     left -= piece->length;
   }
-  for (const Extent& part : unwritten) {
-    // A hole would be found full only when it is written to.
-    if (auto real = device_->allocate(part.offset, part.length); !real) {
-      undo();
-      if (real.error().code == ErrorCode::no_space) return pass(real);
-      return std::unexpected(poison(std::move(real.error())));
-    }
-  }
-  unwritten_ = std::move(unwritten);
   note_space();
   return taken;
 }
@@ -144,18 +149,20 @@ Result<void> Container::begin_pins() {
   // has taken the new one, or is seen.
   epoch_ = 1;
   std::uint32_t slot = 0;
-  for (std::uint32_t candidate = 0; candidate < pin_slots; ++candidate) {
+  bool found = false;
+  for (std::uint32_t candidate = 0; candidate < pin_slots && !found; ++candidate) {
     auto held = pins_->held(candidate);
     if (!held) return pass(held);
     if (*held) continue;
     slot = candidate;
-    break;
+    found = true;
   }
   if (auto published = pins_->publish(slot); !published) return published;
   for (std::uint32_t other = 0; other < pin_slots; ++other) {
     auto held = pins_->held(other);
     if (!held) return pass(held);
-    if (*held && other != slot) pin_places_.push_back({.epoch = 0, .slot = other});
+    // Without a free place the published one is one of theirs, too.
+    if (*held && (other != slot || !found)) pin_places_.push_back({.epoch = 0, .slot = other});
   }
   if (!pin_places_.empty()) hold_all_back();
   pin_places_.push_back({.epoch = epoch_, .slot = slot});
@@ -164,11 +171,7 @@ Result<void> Container::begin_pins() {
 
 // What is free now may have been freed while those readers were there, by a writer that is gone.
 void Container::hold_all_back() {
-  Freed freed{.written = false};
-  while (const auto extent = allocator_.take_lowest(allocator_.end())) {
-    freed.extents.push_back(*extent);
-  }
-  freed_.push_back(std::move(freed));
+  freed_.push_back({.extents = allocator_.take_all(), .written = false});
 }
 
 Result<std::uint64_t> Container::oldest_held() {
@@ -216,33 +219,32 @@ Result<void> Container::reap() {
       MutexLock lock(freed.file->mutex);
       freed.extents = *freed.file->extents;
     }
-    for (const Extent& extent : freed.extents) allocator_.release(extent, freed.written);
+    for (const Extent& extent : freed.extents)
+      allocator_.release(extent, freed.written, freed.written);
   }
   freed_ = std::move(waiting);
   note_space();
   return {};
 }
 
-Result<void> Container::admit(std::uint64_t bytes) {
+Result<void> Container::admit(std::uint64_t bytes, bool from_reserve) {
   if (auto writable = check_writable(); !writable) return writable;
   // For the log, and for what a flush makes of it.
   const auto cost = static_cast<std::int64_t>(2 * bytes);
   if (credit_.fetch_sub(cost) >= cost) return {};
   MutexLock lock(mutex_);
   credit_ = 0;
-  const std::uint64_t needed = 2 * bytes + growth_step + reserve_bytes();
+  const std::uint64_t needed = 2 * bytes + growth_step + (from_reserve ? 0 : reserve_bytes());
   if (auto reaped = reap(); !reaped) return reaped;
-  if (allocator_.free_bytes() < needed) {
-    if (auto grown = grow(needed - allocator_.free_bytes()); !grown) return grown;
-  }
-  note_space();
+  if (auto secured = secure(needed); !secured) return secured;
+  if (from_reserve) return {};
   // What is in the logs already has to be flushed one day: that much need not be taken yet, but
   // must be to be had.
   auto left = device_->space_left();
   if (!left) return pass(left);
-  if (allocator_.free_bytes() + *left >= needed + log_bytes_) {
+  if (allocator_.real_bytes() + *left >= needed + log_bytes_) {
     // Blocks that are there let some more commits pass without another look.
-    credit_ = static_cast<std::int64_t>((allocator_.free_bytes() - needed + growth_step) / 4);
+    credit_ = static_cast<std::int64_t>((allocator_.real_bytes() - needed + growth_step) / 4);
     return {};
   }
   return fail(ErrorCode::no_space,
@@ -267,6 +269,13 @@ SpaceReport Container::space() {
 }
 
 Result<void> Container::give_back() {
+  if (auto cut = cut_end(); !cut) return cut;
+  // Gaps before the last file cannot be cut off; when there are many it is moved into them.
+  const SpaceReport now = space();
+  return now.free > now.used / 2 + most_reserve / 4 ? compact({}) : Result<void>();
+}
+
+Result<void> Container::cut_end() {
   if (auto synced = sync_device(); !synced) return synced;
   MutexLock lock(mutex_);
   if (auto reaped = reap(); !reaped) return reaped;
@@ -277,12 +286,15 @@ Result<void> Container::give_back() {
     ++writes_;
     allocator_.cut(end);
   }
-  for (const Extent& run : allocator_.runs(punched_run)) {
+  const Extents runs = allocator_.runs(punched_run);
+  for (const Extent& run : std::views::reverse(runs)) {
+    // What is kept in reserve has to be there.
+    if (allocator_.real_bytes() < run.length + reserve_bytes()) break;
     if (auto punched = device_->punch(run.offset, run.length); !punched) {
       return std::unexpected(poison(std::move(punched.error())));
     }
     ++writes_;
-    allocator_.mark_unwritten(run);
+    allocator_.mark_hole(run);
   }
   note_space();
   return sync_device();
@@ -317,6 +329,11 @@ Result<bool> Container::move_down(const std::shared_ptr<File>& file, std::uint64
   }
   if (auto synced = sync_device(); !synced) return pass(synced);
   MutexLock lock(mutex_);
+  if (table_.find(file->id) == nullptr) {
+    // Removed meanwhile.
+    for (const Extent& back : move.taken) allocator_.release(back, true);
+    return false;
+  }
   if (auto committed = commit(Records().extents(file->id, move.after), nullptr); !committed) {
     return pass(committed);
   }
@@ -327,13 +344,26 @@ Result<bool> Container::move_down(const std::shared_ptr<File>& file, std::uint64
 
 Result<Container::Move> Container::plan_move(const Extents& extents, std::uint64_t limit) {
   Move move;
+  std::uint64_t far = 0;
+  for (const Extent& extent : extents) {
+    if (extent.end() > limit) far += std::min(extent.length, extent.end() - limit);
+  }
+  if (far == 0) return move;
+  while (const auto hole = allocator_.hole(far)) {
+    if (hole->offset >= limit) break;
+    if (auto real = device_->allocate(hole->offset, hole->length); !real) {
+      if (real.error().code == ErrorCode::no_space) break;
+      return std::unexpected(poison(std::move(real.error())));
+    }
+    allocator_.mark_real(*hole);
+  }
   const auto undo = [&]() ONCE_REQUIRES(mutex_) {
     for (const Extent& back : move.taken) allocator_.release(back, false);
   };
   for (const Extent& extent : extents) {
     const std::uint64_t stays =
         extent.offset >= limit ? 0 : std::min(extent.length, limit - extent.offset);
-    if (stays > 0) move.after.push_back({.offset = extent.offset, .length = stays});
+    if (stays > 0) add(move.after, {.offset = extent.offset, .length = stays});
     for (std::uint64_t done = stays; done < extent.length;) {
       const auto whole = allocator_.take_below(extent.length - done, limit);
       const auto piece = whole ? whole : allocator_.take_lowest(extent.length - done);
@@ -343,21 +373,15 @@ Result<Container::Move> Container::plan_move(const Extents& extents, std::uint64
       }
       move.taken.push_back(*piece);
       move.left.push_back({.offset = extent.offset + done, .length = piece->length});
-      move.after.push_back(*piece);
+      add(move.after, *piece);
       done += piece->length;
       // No room before the limit, or in too many pieces.
-      if (piece->end() > limit || move.after.size() > extents.size() + most_pieces) {
+      if (piece->end() > limit || move.after.size() > extents.size() + most_pieces ||
+          move.after.size() > most_extents) {
         undo();
         return Move();
       }
     }
-  }
-  for (const Extent& extent : move.taken) {
-    auto real = device_->allocate(extent.offset, extent.length);
-    if (real) continue;
-    undo();
-    if (real.error().code == ErrorCode::no_space) return pass(real);
-    return std::unexpected(poison(std::move(real.error())));
   }
   return move;
 }
@@ -366,7 +390,7 @@ Result<void> Container::compact(const SpaceProgress& progress) {
   const CleaningUp cleaning(*this);
   // Each turn moves what lies behind the end that would do if there were no gaps.
   for (int round = 0; round < 4; ++round) {
-    if (auto given = give_back(); !given) return given;
+    if (auto given = cut_end(); !given) return given;
     std::vector<std::pair<std::uint64_t, std::shared_ptr<File>>> far;
     std::uint64_t limit = 0;
     std::uint64_t all = 0;
@@ -406,7 +430,7 @@ Result<void> Container::compact(const SpaceProgress& progress) {
     }
     if (!any) break;
   }
-  return give_back();
+  return cut_end();
 }
 
 }  // namespace once::container

@@ -140,31 +140,37 @@ Result<bool> vouched_for(Device& device, const LogPlace& place, const LogMark& e
 
 Result<LogScan> scan_log(Device& device, const LogPlace& place, std::uint64_t known) {
   LogScan scan;
-  EnvelopeReader reader(device, place, {});
-  while (true) {
-    const LogMark at = reader.at();
-    auto envelope = reader.next();
-    if (!envelope) return pass(envelope);
-    if (!*envelope) break;
-    scan.durable = std::max(scan.durable, (*envelope)->durable);
-    if (scan.marks.empty() || at.position - scan.marks.back().position >= log_mark_bytes) {
-      scan.marks.push_back(at);
+  for (bool again = false;; again = true) {
+    // From the device anew: what looked like the end may have been appended to meanwhile.
+    EnvelopeReader reader(device, place, scan.end);
+    const LogMark before = scan.end;
+    while (true) {
+      const LogMark at = reader.at();
+      auto envelope = reader.next();
+      if (!envelope) return pass(envelope);
+      if (!*envelope) break;
+      scan.durable = std::max(scan.durable, (*envelope)->durable);
+      if (scan.marks.empty() || at.position - scan.marks.back().position >= log_mark_bytes) {
+        scan.marks.push_back(at);
+      }
     }
-  }
-  scan.end = reader.at();
-  const std::uint64_t place_of_end = place_in(*place.extents, scan.end.position);
-  if (scan.end.offset < std::max(known, scan.durable)) {
-    scan.damage = fmt::format("byte {}: a log has {} bytes, and {} were written to it",
-                              place_of_end, scan.end.offset, std::max(known, scan.durable));
-    return scan;
-  }
-  auto vouched = vouched_for(device, place, scan.end);
-  if (!vouched) return pass(vouched);
-  if (*vouched) {
+    scan.end = reader.at();
+    // Damage is what a second look finds as well.
+    if (again && before.position == scan.end.position) break;
+    const std::uint64_t vouched_bytes = std::max(known, scan.durable);
+    bool vouched = scan.end.offset < vouched_bytes;
+    if (!vouched) {
+      auto found = vouched_for(device, place, scan.end);
+      if (!found) return pass(found);
+      vouched = *found;
+    }
+    if (!vouched) {
+      scan.damage.clear();
+      return scan;
+    }
     scan.damage = fmt::format(
-        "byte {}: what was written to a log after its first {} bytes is no "
-        "longer there",
-        place_of_end, scan.end.offset);
+        "byte {}: a log has {} whole bytes, and what was written after them is no longer there",
+        place_in(*place.extents, scan.end.position), scan.end.offset);
   }
   return scan;
 }

@@ -1,5 +1,6 @@
 #include "container/file_table.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/coding.h"
@@ -31,6 +32,17 @@ std::unexpected<Error> impossible(const char* what, std::string_view path) {
 }
 std::unexpected<Error> impossible(const char* what, std::uint64_t id) {
   return fail(ErrorCode::damaged, "it says to {} file {}, which cannot be", what, id);
+}
+
+// No disk is as large; so sums of lengths stay within 64 bits.
+constexpr std::uint64_t most_bytes = std::uint64_t{1} << 50;
+constexpr std::size_t most_extents = 4096;
+
+bool possible(const Extents& extents) {
+  return extents.size() <= most_extents && std::ranges::all_of(extents, [](const Extent& extent) {
+           return extent.offset % block_bytes == 0 && extent.length % block_bytes == 0 &&
+                  extent.offset < most_bytes && extent.length < most_bytes;
+         });
 }
 
 bool is_below(std::string_view path, std::string_view directory) {
@@ -272,6 +284,7 @@ Result<void> FileTable::apply_one(RecordReader& record, Gone* gone) {
       } else {
         extents.push_back(extent);
       }
+      if (!possible(extents)) return impossible("extend", id);
       entry->extents = std::make_shared<const Extents>(std::move(extents));
       return {};
     }
@@ -303,7 +316,7 @@ Result<void> FileTable::apply_one(RecordReader& record, Gone* gone) {
         extent.length = record.u64();
       }
       Entry* entry = find(id);
-      if (entry == nullptr) return impossible("move", id);
+      if (entry == nullptr || !possible(extents)) return impossible("move", id);
       if (gone != nullptr) gone->extents.push_back(entry->extents);
       entry->extents = std::make_shared<const Extents>(std::move(extents));
       if (entry->seal.size > length_of(*entry->extents)) return impossible("shorten", id);

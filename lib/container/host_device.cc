@@ -124,7 +124,11 @@ Result<void> HostDevice::resize(std::uint64_t bytes) {
 
 Result<void> HostDevice::grow(std::uint64_t from, std::uint64_t to) {
   const std::string doing = fmt::format("growing from {} to {} bytes", from, to);
-  if (to > largest_file) return failed(EFBIG, doing, name_);
+  struct rlimit limit{};
+  // Asked before, since going beyond it is answered by a signal that ends the process.
+  const bool limited = ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+                       to > limit.rlim_cur;
+  if (to > largest_file || limited) return failed(EFBIG, doing, name_);
   const int wrong = fallocate_fully(0, from, to - from);
   if (wrong == 0) return {};
   Result<void> zeros = std::unexpected(system_error(wrong, doing, name_));

@@ -28,10 +28,15 @@ JournalSlot read_slot(Reader& reader) {
 }
 
 bool sound(const Superblock& superblock) {
-  if (superblock.active > 1 || superblock.generation == 0) return false;
+  // Ids of files have 40 bits for it.
+  if (superblock.active > 1 || superblock.generation == 0 || superblock.generation >> 39 != 0) {
+    return false;
+  }
   return std::ranges::all_of(superblock.slots, [](const JournalSlot& slot) {
     constexpr std::uint64_t most = std::uint64_t{1} << 62;
-    const bool aligned = slot.length % block_bytes == 0 && slot.length > 0 && slot.length < most;
+    constexpr std::uint64_t most_length = std::uint64_t{1} << 30;
+    const bool aligned =
+        slot.length % block_bytes == 0 && slot.length > 0 && slot.length <= most_length;
     return aligned && std::ranges::all_of(slot.copies, [](std::uint64_t offset) {
              return offset >= first_block_offset && offset % block_bytes == 0 && offset < most;
            });
