@@ -68,11 +68,14 @@ class Salvager {
   Result<void> save_record(const Key& key, const Record& record);
   Result<void> save_lone_results();
   Result<void> save_traced();
+  Result<void> save_removals();
   Result<void> save_checkpoints();
   Result<void> save_checkpoints_of(const Key& key, const std::vector<Checkpoint>& checkpoints);
   Result<void> save_table(Table table);
 
   Result<void> rebuild(const Key& key, const Traces& traces);
+  Result<void> save_doubtful(const Key& key, Record record, std::uint64_t previous,
+                             const std::string& why, const std::string& from);
   Result<void> save_rebuilt(const Key& key, Record record, std::optional<Outcome> outcome,
                             std::uint64_t previous, const std::string& why,
                             const std::string& from);
@@ -89,6 +92,8 @@ class Salvager {
   std::uint64_t next_sequence_ = 0;
   // Keys of which history tells something newer than their record, or of which there is none.
   std::map<Key, HistoryEntry> later_;
+  // Keys that history leaves live and that have no record, which is certain.
+  std::map<Key, HistoryEntry> removed_;
   // Keys whose record cannot be told, and why.
   std::map<Key, std::string> untold_;
   // Keys that were saved otherwise than they stand in the store; nullopt: not at all.
@@ -139,7 +144,7 @@ Result<void> Salvager::run() {
 
   for (const auto step :
        {&Salvager::look_at_history, &Salvager::save_keys, &Salvager::save_lone_results,
-        &Salvager::save_traced, &Salvager::save_checkpoints}) {
+        &Salvager::save_traced, &Salvager::save_removals, &Salvager::save_checkpoints}) {
     if (auto done = (this->*step)(); !done) return done;
   }
   for (const Table table : {Table::outbox, Table::history, Table::data}) {
@@ -161,7 +166,10 @@ Result<void> Salvager::look_at_history() {
         // What happened after it may not have been written down.
         if (!facts_.knows_gap || entry_opening <= facts_.row.history_gap) return {};
         auto record = reader_.find(Table::keys, entry.key);
-        if (record && !*record && !reader_.tables_may_differ()) return {};
+        if (record && !*record && !reader_.tables_may_differ()) {
+          removed_[entry.key] = entry;
+          return {};
+        }
         if (record && *record) {
           const Record& known = std::get<KeyRow>(**record).record;
           if (entry.sequence <= known.last_history || entry.token < known.token) return {};
@@ -251,10 +259,9 @@ Result<void> Salvager::save_lone_results() {
         traces.why = record ? "its record is lost" : "its record: " + record.error().message;
         // Its record may also have been removed, and only that been written.
         if (record && !traces.history) {
-          Record doubtful = record_from(traces);
-          doubtful.status = Status::in_doubt;
-          return save_rebuilt(result.key, std::move(doubtful), std::nullopt, 0, traces.why,
-                              "an outcome of which nothing else tells");
+          return save_doubtful(result.key, record_from(traces), 0,
+                               "its record is lost, or was removed",
+                               "an outcome of which nothing else tells");
         }
         return rebuild(result.key, traces);
       },
@@ -274,6 +281,15 @@ Result<void> Salvager::save_traced() {
   for (const auto& [key, entry] : later_) {
     if (changed_.contains(key)) continue;
     const auto untold = untold_.find(key);
+    if (untold == untold_.end() && entry.what != What::removed) {
+      // Its record may also have been removed, and only that been written.
+      Record doubtful = record_from({.history = entry});
+      if (expiry_of(doubtful) <= now_) continue;
+      auto saved = save_doubtful(key, std::move(doubtful), entry.sequence,
+                                 "its record is lost, or was removed", "its history");
+      if (!saved) return saved;
+      continue;
+    }
     auto rebuilt = rebuild(key, {.history = entry,
                                  .why = untold == untold_.end() ? "its record is lost"
                                                                 : "its record: " + untold->second});
@@ -283,6 +299,27 @@ Result<void> Salvager::save_traced() {
     if (!changed_.contains(key)) {
       lose({.table = Table::keys, .key = key.to_string(), .why = why});
     }
+  }
+  return {};
+}
+
+// Where the row of history that tells of a removal is lost, the one before must not look as if the
+// record were missing.
+Result<void> Salvager::save_removals() {
+  for (const auto& [key, entry] : removed_) {
+    const bool over = is_finished(entry.status) && entry.deadline <= now_;
+    if (entry.what == What::removed || over || changed_.contains(key)) continue;
+    const HistoryEntry removal{.sequence = ++next_sequence_,
+                               .previous = entry.sequence,
+                               .time = now_,
+                               .key = key,
+                               .what = What::removed,
+                               .status = entry.status,
+                               .token = entry.token,
+                               .attempt = entry.attempt,
+                               .note = "salvaged: there is no record"};
+    auto added = add(Table::history, removal, std::to_string(removal.sequence));
+    if (!added) return pass(added);
   }
   return {};
 }
@@ -342,6 +379,16 @@ Result<void> Salvager::rebuild(const Key& key, const Traces& traces) {
   if (by_result && keeps_outcome(record.status)) outcome = traces.result->outcome;
   return save_rebuilt(key, std::move(record), std::move(outcome), entry ? entry->sequence : 0,
                       traces.why, by_result ? "its outcome" : "its history");
+}
+
+Result<void> Salvager::save_doubtful(const Key& key, Record record, std::uint64_t previous,
+                                     const std::string& why, const std::string& from) {
+  record.status = Status::in_doubt;
+  record.on_abandon = OnAbandon::in_doubt;
+  record.lease_until = {};
+  record.expires_at = {};
+  record.outcome.reset();
+  return save_rebuilt(key, std::move(record), std::nullopt, previous, why, from);
 }
 
 // Saves a record that is not the one that was there; without its outcome if that is lost.
@@ -436,17 +483,12 @@ Result<void> Salvager::save_checkpoints_of(const Key& key,
   if (!record || record->token < newest) {
     Record doubtful = record.value_or(
         Record{.origin = std::ranges::min(checkpoints, {}, &Checkpoint::token).token});
-    doubtful.status = Status::in_doubt;
-    doubtful.on_abandon = OnAbandon::in_doubt;
     doubtful.token = newest;
     doubtful.updated_at = now_;
     if (doubtful.created_at == Time{}) doubtful.created_at = now_;
     if (doubtful.retention == Duration{}) doubtful.retention = ReserveOptions().retention;
-    doubtful.lease_until = doubtful.expires_at = {};
-    doubtful.outcome.reset();
     const std::uint64_t previous = doubtful.last_history;
-    if (auto saved = save_rebuilt(key, doubtful, std::nullopt, previous, why, "its checkpoints");
-        !saved) {
+    if (auto saved = save_doubtful(key, doubtful, previous, why, "its checkpoints"); !saved) {
       return saved;
     }
     record = doubtful;

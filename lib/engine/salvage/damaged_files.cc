@@ -66,6 +66,7 @@ class FilesInContainer final : public DamagedFiles {
   }
 
   const std::map<std::string, std::uint64_t>& names() const override { return names_; }
+  bool knows_sizes() const override { return true; }
   Result<Bytes> read(const std::string& name, std::uint64_t offset, std::uint64_t length) override {
     auto file = container_->open_file(path_of(name));
     if (!file) return pass(file);
@@ -139,6 +140,7 @@ class FilesInDirectory final : public DamagedFiles {
   }
 
   const std::map<std::string, std::uint64_t>& names() const override { return names_; }
+  bool knows_sizes() const override { return false; }
   std::vector<std::string> missing_logs() const override { return missing_logs_; }
   Result<Bytes> read(const std::string& name, std::uint64_t offset, std::uint64_t length) override {
     const std::string path = path_ + "/" + name;

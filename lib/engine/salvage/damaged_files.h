@@ -42,6 +42,8 @@ class DamagedFiles {
 
   // All files of RocksDB, and their sizes; of logs those that they should have at least.
   [[nodiscard]] virtual const std::map<std::string, std::uint64_t>& names() const = 0;
+  // Whether a file that was cut would show, whichever it is.
+  [[nodiscard]] virtual bool knows_sizes() const = 0;
   // Logs that there should be and that are not.
   [[nodiscard]] virtual std::vector<std::string> missing_logs() const { return {}; }
   // Fewer bytes than asked for at the end of the file. Not for logs. Errors: not_found, damaged,

@@ -154,8 +154,13 @@ Result<void> SalvageReader::open_files() {
     close();
     return open_rebuilt();
   }
-  if (manifest->whole) return {};
-  if (lists_what_is_there()) {
+  const Listed listed = compare_with_list();
+  // The end of a list that was cut cannot be missed by itself.
+  if (manifest->whole && (listed.all || files_->knows_sizes())) {
+    lost_tables_ = !listed.only;
+    return {};
+  }
+  if (listed.all && listed.only) {
     mended_.push_back(
         fmt::format("the end of the list of files, {}, is damaged; what stands before "
                     "names just the files that are there",
@@ -266,16 +271,17 @@ rocksdb::Status SalvageReader::open_listed(const Manifest& manifest) {
   return open_database(shown);
 }
 
-bool SalvageReader::lists_what_is_there() {
+SalvageReader::Listed SalvageReader::compare_with_list() {
   std::vector<rocksdb::LiveFileMetaData> files;
   db_->GetLiveFilesMetaData(&files);
-  std::set<std::string> listed;
-  for (const auto& file : files) listed.insert(in_directory(file));
-  return std::ranges::all_of(files_->names(),
-                             [&](const auto& file) {
-                               return !is_table_name(file.first) || listed.erase(file.first) == 1;
-                             }) &&
-         listed.empty();
+  std::set<std::string> names;
+  for (const auto& file : files) names.insert(in_directory(file));
+  Listed listed{.all = true};
+  for (const auto& [name, size] : files_->names()) {
+    if (is_table_name(name) && names.erase(name) == 0) listed.all = false;
+  }
+  listed.only = names.empty();
+  return listed;
 }
 
 Result<void> SalvageReader::open_rebuilt() {
@@ -290,6 +296,7 @@ Result<void> SalvageReader::open_rebuilt() {
     if (table && table->family < tables.size()) {
       listed.push_back(std::move(*table));
     } else {
+      lost_tables_ = true;
       losses_.push_back({.why = fmt::format("of the table file {} it cannot be told whose rows it "
                                             "holds",
                                             name)});
@@ -456,7 +463,7 @@ Result<void> SalvageReader::rows_one_by_one(Table table, Delivery& delivery,
     const std::string name = in_directory(file);
     if (auto found = shown_->table(name)) {
       sources.emplace_back(std::move(found));
-      tell_gaps(table, name, lost);
+      tell_gaps(table, file, lost);
     } else {
       lost({.table = table,
             .after = written(table, file.smallestkey),
@@ -502,7 +509,9 @@ Result<void> SalvageReader::rows_one_by_one(Table table, Delivery& delivery,
   return std::unexpected(to_error(latest->status(), place_of(table, path_)));
 }
 
-void SalvageReader::tell_gaps(Table table, const std::string& name, const LossVisitor& lost) {
+void SalvageReader::tell_gaps(Table table, const rocksdb::LiveFileMetaData& file,
+                              const LossVisitor& lost) {
+  const std::string name = in_directory(file);
   const auto found = shown_->table(name);
   std::optional<Bytes> last;
   std::vector<Loss> open;  // their ends are not known yet
@@ -527,6 +536,8 @@ void SalvageReader::tell_gaps(Table table, const std::string& name, const LossVi
       last = Bytes(row.key);
     });
   }
+  // Without the index nobody knows where the last block ends, but its last key is in the list.
+  if (last && *last >= file.largestkey) open.clear();
   close_at("");
 }
 

@@ -47,9 +47,8 @@ class SalvageReader {
   [[nodiscard]] const std::vector<Loss>& losses() const { return losses_; }
   [[nodiscard]] const std::vector<std::string>& mended() const { return mended_; }
   [[nodiscard]] std::uint64_t lost_log_bytes() const { return lost_log_bytes_; }
-  // Commits are missing, or files may be back that were not in use: that a row is not there, or is
-  // there, need not fit what other tables tell.
-  [[nodiscard]] bool tables_may_differ() const { return lost_log_bytes_ != 0 || rebuilt_; }
+  // Commits, or files, are missing: that a row is not there need not fit what other tables tell.
+  [[nodiscard]] bool tables_may_differ() const { return lost_log_bytes_ != 0 || lost_tables_; }
 
   // The store's own row, as far as it can be told. nullopt for what is past `history_gap`: it
   // cannot be told up to which opening history has gaps.
@@ -89,7 +88,11 @@ class SalvageReader {
   Result<void> open_rebuilt();
   rocksdb::Status open_database(const std::shared_ptr<MendedFileSystem>& shown);
   void close();
-  [[nodiscard]] bool lists_what_is_there();
+  struct Listed {
+    bool all = false;   // every table that is there
+    bool only = false;  // no table that is not there
+  };
+  [[nodiscard]] Listed compare_with_list();
 
   [[nodiscard]] rocksdb::ColumnFamilyHandle* family(Table table) const {
     return families_[static_cast<std::size_t>(table)];
@@ -97,7 +100,7 @@ class SalvageReader {
   std::shared_ptr<MendedFileSystem> shown_files() const;
   Result<std::optional<Bytes>> get(Table table, ByteView key);
   Result<void> rows_one_by_one(Table table, Delivery& delivery, const LossVisitor& lost);
-  void tell_gaps(Table table, const std::string& name, const LossVisitor& lost);
+  void tell_gaps(Table table, const rocksdb::LiveFileMetaData& file, const LossVisitor& lost);
 
   const std::string path_;
   const Options options_;
@@ -108,6 +111,7 @@ class SalvageReader {
   std::vector<Loss> losses_{};
   std::vector<std::string> mended_{};
   std::uint64_t lost_log_bytes_ = 0;
+  bool lost_tables_ = false;
 
   std::shared_ptr<MendedFileSystem> shown_{};
   std::unique_ptr<rocksdb::Env> env_{};
