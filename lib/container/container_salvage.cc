@@ -13,6 +13,19 @@ namespace {
 // Envelopes begin at multiples of this.
 constexpr std::size_t step = 8;
 
+// Those parts of the extents that can be: within the device, and not more than it holds.
+Extents within(std::uint64_t size, const Extents& extents) {
+  Extents inside;
+  std::uint64_t left = size;
+  for (const Extent& extent : extents) {
+    if (extent.offset >= size) continue;
+    const std::uint64_t length = std::min({extent.length, size - extent.offset, left});
+    if (length > 0) inside.push_back({.offset = extent.offset, .length = length});
+    left -= length;
+  }
+  return inside;
+}
+
 // All bytes of the extents; zeros where the device does not give them.
 Bytes read_what_can_be(Device& device, const Extents& extents) {
   Bytes bytes;
@@ -64,7 +77,10 @@ Result<Container::DamagedLog> Container::read_damaged_log(const std::string& pat
     id = entry->id;
     known = entry->seal.size;
   }
-  const Bytes stream = read_what_can_be(*device_, *extents);
+  auto size = device_->size();
+  if (!size) return pass(size);
+  const Extents there = within(*size, *extents);
+  const Bytes stream = read_what_can_be(*device_, there);
   const std::vector<Found> found = find_envelopes(stream, id, seed_);
 
   DamagedLog log;
@@ -74,7 +90,7 @@ Result<Container::DamagedLog> Container::read_damaged_log(const std::string& pat
       log.problem = fmt::format(
           "byte {}: what was written to a log after its first {} bytes is "
           "not there",
-          place_in(*extents, end), log.bytes.size());
+          place_in(there, end), log.bytes.size());
     }
     log.missing.push_back({.offset = log.bytes.size(), .length = length});
   };
