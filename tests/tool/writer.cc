@@ -1,0 +1,129 @@
+// A process that has a store open for writing and does what its stdin says, one command a line,
+// each answered by a line on stdout: for tests of what others see meanwhile.
+//
+//   writer STORE
+//   write N    does N more keys, each in one transaction: outcome, event, history and a row of data
+//   start      does a key every other millisecond, on a thread of its own; stop ends that
+//   remove N   removes the first N that are left
+//   sweep      answers the bytes before and after
+//   compact    the same, and the bytes that readers hold
+//   count      answers how many keys were done and acknowledged
+//
+// Key i is "key-I", I being i with leading zeros; its outcome and its row of data are "value-I".
+#include <fmt/format.h>
+
+#include <atomic>
+#include <chrono>
+#include <iostream>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include "once/store.h"
+
+namespace {
+
+using namespace once;
+
+std::string numbered(const char* prefix, int number) {
+  return fmt::format("{}-{:07}", prefix, number);
+}
+
+class Writer {
+ public:
+  explicit Writer(Store store) : store_(std::move(store)) {}
+  ~Writer() { stop(); }
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  std::string answer(const std::string& command, int number) {
+    if (command == "write") {
+      for (int i = 0; i < number; ++i) {
+        if (!write()) return failed_;
+      }
+    } else if (command == "start") {
+      stopping_ = false;
+      thread_ = std::thread([this] {
+        // At a pace that leaves the store small enough to be read from end to end.
+        while (!stopping_ && write()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      });
+    } else if (command == "stop") {
+      stop();
+    } else if (command == "remove") {
+      for (int i = 0; i < number; ++i) {
+        auto removed = store_.remove(numbered("key", removed_++));
+        if (!removed) return removed.error().message;
+      }
+    } else if (command == "sweep") {
+      auto swept = store_.sweep();
+      if (!swept) return swept.error().message;
+      return fmt::format("{} {}", swept->bytes_before, swept->bytes_after);
+    } else if (command == "compact") {
+      auto compacted = store_.compact();
+      if (!compacted) return compacted.error().message;
+      return fmt::format("{} {} {}", compacted->swept.bytes_before, compacted->swept.bytes_after,
+                         compacted->bytes_held);
+    } else if (command != "count") {
+      return "there is no command " + command;
+    }
+    return failed_.empty() ? std::to_string(done_.load()) : failed_;
+  }
+
+ private:
+  bool write() {
+    const int number = done_;
+    auto done =
+        store_.transact(numbered("key", number),
+                        [&](Transaction& tx) -> Result<Bytes> {
+                          const std::string value = numbered("value", number);
+                          if (auto put = tx.put(numbered("row", number), value); !put) {
+                            return std::unexpected(put.error());
+                          }
+                          if (auto put = tx.publish({.type = numbered("event", number)}); !put) {
+                            return std::unexpected(put.error());
+                          }
+                          return value;
+                        },
+                        {.durability = Durability::buffered});
+    if (!done) {
+      failed_ = done.error().message;
+      return false;
+    }
+    ++done_;
+    return true;
+  }
+  void stop() {
+    stopping_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+
+  Store store_;
+  std::atomic<int> done_ = 0;
+  std::atomic<bool> stopping_ = false;
+  int removed_ = 0;
+  std::string failed_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) return 2;
+  Options options;
+  options.memory_budget = std::size_t{1} << 20;  // many tables
+  auto store = Store::open(argv[1], options);
+  if (!store) {
+    std::cerr << store.error().message << "\n";
+    return 1;
+  }
+  Writer writer(std::move(*store));
+  std::cout << "ready" << std::endl;
+  for (std::string line; std::getline(std::cin, line);) {
+    std::istringstream words(line);
+    std::string command;
+    int number = 0;
+    words >> command >> number;
+    std::cout << writer.answer(command, number) << std::endl;
+  }
+  return 0;
+}
