@@ -42,7 +42,7 @@ enum class ErrorCode : std::uint8_t {
   not_a_store = 51,    // the path holds something else
   newer_format = 52,   // written by a newer version of Once
   permission = 53,     // the file system does not let this user
-  no_space = 54,       // the disk is full
+  no_space = 54,       // the disk is full; nothing was written
   damaged = 55,        // bytes on disk are not what was written
   io = 56,             // the operating system failed to read or write
   unknown = 57,        // a write failed half-way: it may be there after reopening

@@ -37,6 +37,12 @@ struct SweepReport {
   std::uint64_t bytes_after = 0;
 };
 
+struct CompactReport {
+  SweepReport swept{};           // what was removed, and the bytes on disk before and after
+  std::uint64_t bytes_free = 0;  // of bytes_after: kept for what is written next
+  std::uint64_t bytes_held = 0;  // of bytes_after: free once somebody who reads has ended
+};
+
 struct Stats {
   std::uint64_t in_progress = 0;  // live records by status
   std::uint64_t completed = 0;
@@ -51,6 +57,7 @@ struct Stats {
   std::uint64_t history = 0;
   std::uint64_t data = 0;
   std::uint64_t bytes_on_disk = 0;
+  std::uint64_t bytes_free = 0;  // of these, not in use: sweep and compact give them back
   std::uint64_t opening = 0;     // how often the store was opened for writing
   std::uint64_t executions = 0;  // since this Store was opened: reservations won
   std::uint64_t replays = 0;     // answered from the store
@@ -59,8 +66,10 @@ struct Stats {
 };
 
 struct VerifyReport {
-  std::uint64_t rows = 0;             // checked
-  std::uint64_t bytes = 0;            // on disk, every checksum read
+  std::uint64_t rows = 0;    // checked
+  std::uint64_t bytes = 0;   // on disk, every checksum read
+  std::uint64_t blocks = 0;  // of a store in one file: each is used once or free
+  std::uint64_t blocks_free = 0;
   std::vector<std::string> problems;  // empty: all is well. At most 1,000 are listed
   std::uint64_t problem_count = 0;
 };

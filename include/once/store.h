@@ -13,7 +13,7 @@
 //
 // Every function that takes a key checks it first: invalid_argument (empty id), limit_exceeded. Any
 // function may give io, damaged, poisoned, unknown, no_space, forked or closed for what happened to
-// the disk or to the process; those are not repeated below.
+// the disk or to the process; those are not repeated below. no_space says that nothing was written.
 #pragma once
 
 #include <concepts>
@@ -93,9 +93,11 @@ class Store {
   class Impl;
 
   // Opens the store at `where`, making it if it is missing (Options::create_if_missing). `where` is
-  // the path of a directory, or "memory:" for a store that lives as long as the Store.
+  // the path of a file (or of a directory: Options::layout), or "memory:" for a store that lives as
+  // long as the Store.
   // Errors: store_locked (names the holder), not_a_store, newer_format, permission, store_missing,
-  // damaged (says what can be done), invalid_argument (an URL of an engine that is not built in).
+  // damaged (says what can be done), unsupported (a network file system), invalid_argument (an URL
+  // of an engine that is not built in).
   // Nothing is changed on disk when opening fails.
   static Result<Store> open(std::string_view where, const Options& options = {});
 
@@ -210,7 +212,12 @@ class Store {
 
   // Removes for good what has expired and gives the space back. Never needed for a right answer.
   Result<SweepReport> sweep(const Progress& progress = {});
-  // Reads everything and checks every checksum and every invariant between the tables.
+  // As sweep(), and moves what is left together, so that a store in one file is no longer than what
+  // it holds and what it keeps for the next writes. Writers go on meanwhile. Errors: no_space (what
+  // could be given back was, and nothing is lost).
+  Result<CompactReport> compact(const Progress& progress = {});
+  // Reads everything and checks every checksum, every block of a store in one file, and every
+  // invariant between the tables.
   Result<VerifyReport> verify(const Progress& progress = {});
   // Writes a whole copy, as of now, to the fresh path `destination`, while the store is in use.
   // Errors: invalid_argument when something is there already. Nothing is left behind on failure.

@@ -13,6 +13,7 @@
 //      see a smaller one appear.
 //   4. Tokens grow and are never given twice, across reopenings and crashes.
 //   5. A read error is an error, never "not there".
+//   6. `no_space` says that nothing was written. As soon as there is space, writing goes on.
 // All functions are safe to call from many threads at once unless they say otherwise.
 #pragma once
 
@@ -55,6 +56,8 @@ struct Change {
   std::vector<Checkpoint> checkpoints{};
   std::vector<Event> events{};
   bool apply_data = false;  // write the DataChanges given to update()
+  // Removes, renews or settles: on a full disk it may use what is kept in reserve.
+  bool from_reserve = false;
 
   [[nodiscard]] bool empty() const {
     return !put && !remove && !outcome && !drop_outcome && !history && checkpoints.empty() &&
@@ -120,6 +123,13 @@ class Reading {
   virtual Result<void> rows(const RowRange& range, const RowVisitor& visit) = 0;
 };
 
+// What was checked.
+struct CheckedBytes {
+  std::uint64_t bytes = 0;   // on disk
+  std::uint64_t blocks = 0;  // that must be used once or free; 0: there are none to account for
+  std::uint64_t blocks_free = 0;
+};
+
 class Engine {
  public:
   Engine() = default;
@@ -155,9 +165,11 @@ class Engine {
   virtual Result<SweepReport> sweep(const Progress& progress) = 0;
   // Counts rows and bytes; leaves the counters of Store alone.
   virtual Result<Stats> stats() = 0;
-  // Reads every byte on disk against its checksum, and tells each `problem`. Returns how many bytes
-  // there are.
-  virtual Result<std::uint64_t> verify_bytes(const std::function<void(std::string)>& problem) = 0;
+  // As sweep(), for what does not expire too, and leaves no gaps on disk.
+  virtual Result<CompactReport> compact(const Progress& progress) = 0;
+  // Reads every byte on disk against its checksum, and tells each `problem`.
+  virtual Result<CheckedBytes> verify_bytes(const Progress& progress,
+                                            const std::function<void(std::string)>& problem) = 0;
 
   // Takes rows as they are, without meaning; for filling a fresh store. Not to be mixed with
   // updates. finish_import() makes them durable.

@@ -242,8 +242,19 @@ Decision<Reservation> renew(const Moment& moment, Token token, Duration lease) {
   // No row of history: nothing happened to the key.
   engine::Change change;
   change.put = std::move(record);
+  change.from_reserve = true;
   return {.change = std::move(change), .answer = reservation};
 }
+
+namespace {
+
+// A change that somebody waits for, and that takes little room.
+Decision<std::monostate> settled(engine::Change&& change) {
+  change.from_reserve = true;
+  return {.change = std::move(change), .answer = std::monostate{}};
+}
+
+}  // namespace
 
 Decision<std::monostate> release(const Moment& moment, Token token, std::string_view reason) {
   const Record* mine = owned(moment, token);
@@ -252,8 +263,7 @@ Decision<std::monostate> release(const Moment& moment, Token token, std::string_
   record.status = Status::released;
   record.lease_until = {};
   record.expires_at = after(moment.now, record.retention);
-  return {.change = put(moment, std::move(record), What::released, reason),
-          .answer = std::monostate{}};
+  return settled(put(moment, std::move(record), What::released, reason));
 }
 
 Decision<std::monostate> doubt(const Moment& moment, Token token, std::string_view reason) {
@@ -262,8 +272,7 @@ Decision<std::monostate> doubt(const Moment& moment, Token token, std::string_vi
   Record record = *mine;
   record.status = Status::in_doubt;
   record.lease_until = {};
-  return {.change = put(moment, std::move(record), What::in_doubt, reason),
-          .answer = std::monostate{}};
+  return settled(put(moment, std::move(record), What::in_doubt, reason));
 }
 
 Decision<std::monostate> resolve(const Moment& moment, Verdict verdict, const Outcome& outcome) {
@@ -286,19 +295,17 @@ Decision<std::monostate> resolve(const Moment& moment, Verdict verdict, const Ou
   Record decided = *record;
   decided.token = moment.fresh;
   decided.lease_until = {};
-  Decision<Answer> decision{.answer = Answer{}};
   if (verdict == Verdict::rerun) {
     decided.status = Status::released;
     decided.expires_at = after(moment.now, decided.retention);
-    decision.change = put(moment, std::move(decided), What::resolved, "rerun");
-    return decision;
+    return settled(put(moment, std::move(decided), What::resolved, "rerun"));
   }
   const Duration retention = decided.retention;
   decided = finished(std::move(decided), outcome, retention, moment.now);
-  decision.change = put(moment, std::move(decided), What::resolved,
-                        verdict == Verdict::success ? "success" : "failure");
-  decision.change.outcome = outcome;
-  return decision;
+  engine::Change change = put(moment, std::move(decided), What::resolved,
+                              verdict == Verdict::success ? "success" : "failure");
+  change.outcome = outcome;
+  return settled(std::move(change));
 }
 
 Decision<bool> remove(const Moment& moment) {
@@ -310,6 +317,7 @@ Decision<bool> remove(const Moment& moment) {
   decision.change.history->deadline = {};
   decision.change.put.reset();
   decision.change.remove = true;
+  decision.change.from_reserve = true;
   return decision;
 }
 

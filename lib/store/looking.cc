@@ -170,6 +170,12 @@ Result<SweepReport> Store::sweep(const Progress& progress) {
   return impl_->engine->sweep(progress);
 }
 
+Result<CompactReport> Store::compact(const Progress& progress) {
+  auto in_use = impl_->use();
+  if (!in_use) return pass(in_use);
+  return impl_->engine->compact(progress);
+}
+
 Result<void> Store::rows(Table table, const std::function<bool(const Row&)>& visit) {
   auto in_use = impl_->use();
   if (!in_use) return pass(in_use);

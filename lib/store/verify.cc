@@ -60,11 +60,14 @@ void Verifier::problem(std::string text) {
 
 Result<void> Verifier::run() {
   if (progress_) progress_(0, 0, "checksums");
-  auto bytes = engine_.verify_bytes([this](std::string text) { problem(std::move(text)); });
-  if (bytes) {
-    report_.bytes = *bytes;
+  auto checked =
+      engine_.verify_bytes(progress_, [this](std::string text) { problem(std::move(text)); });
+  if (checked) {
+    report_.bytes = checked->bytes;
+    report_.blocks = checked->blocks;
+    report_.blocks_free = checked->blocks_free;
   } else {
-    problem(bytes.error().message);
+    problem(checked.error().message);
   }
   auto visited = reading_.rows({.table = Table::all}, [this](const Result<Row>& row) {
     ++report_.rows;

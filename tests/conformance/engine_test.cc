@@ -435,7 +435,7 @@ TEST_CASE_TEMPLATE("sweep: what has expired goes for good, nothing else does", P
       },
       Durability::buffered));
   int problems = 0;
-  CHECK(value_of(engine.verify_bytes([&](const std::string&) { ++problems; })) ==
+  CHECK(value_of(engine.verify_bytes({}, [&](const std::string&) { ++problems; })).bytes ==
         (P::lasting ? value_of(engine.stats()).bytes_on_disk : 0));
   CHECK(problems == 0);
 }

@@ -38,7 +38,8 @@ struct Queue {
     db.reset(opened);
     std::ranges::copy(handles, families.begin());
     value_of(numbering.raise(1));
-    queue = std::make_unique<CommitQueue>(*db, families, numbering);
+    queue = std::make_unique<CommitQueue>(*db, families, numbering, "/db",
+                                          std::make_shared<FullDisk>());
   }
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;

@@ -1,7 +1,6 @@
 #include "recovery/quick_place.h"
 
 #include <rocksdb/env.h>
-#include <rocksdb/system_clock.h>
 
 #include <algorithm>
 #include <utility>
@@ -9,15 +8,6 @@
 namespace once::testing {
 
 namespace {
-
-class QuickClock final : public rocksdb::SystemClockWrapper {
- public:
-  using SystemClockWrapper::SystemClockWrapper;
-  const char* Name() const override { return "once.QuickClock"; }
-  void SleepForMicroseconds(int micros) override {
-    SystemClockWrapper::SleepForMicroseconds(std::min(micros, 1000));
-  }
-};
 
 // RocksDB goes on when it cannot write its file of options, which nobody needs.
 class NoOptionsFile final : public rocksdb::FileSystemWrapper {
@@ -37,7 +27,9 @@ class QuickEnv final : public rocksdb::EnvWrapper {
   QuickEnv(rocksdb::Env* target, bool with_options_file) : EnvWrapper(target) {
     file_system_ = target->GetFileSystem();
     if (!with_options_file) file_system_ = std::make_shared<NoOptionsFile>(file_system_);
-    system_clock_ = std::make_shared<QuickClock>(target->GetSystemClock());
+  }
+  void SleepForMicroseconds(int micros) override {
+    EnvWrapper::SleepForMicroseconds(std::min(micros, 200));
   }
 };
 

@@ -66,6 +66,13 @@ std::string value_for(const std::string& name) {
   return value;
 }
 
+// An outcome that a small limit meets in the middle of writing it: in one file already in what is
+// written over, where a large one would be found to have no room before.
+template <class L>
+std::string unwritable() {
+  return std::string(L::layout == Layout::file ? 100 : 100'000, 'x');
+}
+
 // Fails as far as a full disk may.
 bool is_clear(const Error& error) {
   const std::set<ErrorCode> codes{ErrorCode::no_space, ErrorCode::unknown, ErrorCode::poisoned};
@@ -87,7 +94,7 @@ TEST_CASE_TEMPLATE("a failed write poisons: reading goes on, writing says so, th
     other = reserve(store, "other");
     {
       const FileSizeLimit limit(4096);
-      const auto failed = store.complete(mine, Outcome::success(std::string(100'000, 'x')));
+      const auto failed = store.complete(mine, Outcome::success(unwritable<L>()));
       CHECK(error_of(failed) == ErrorCode::unknown);
       CHECK(failed.error().message.find("after opening the store again") != std::string::npos);
     }
@@ -111,7 +118,7 @@ TEST_CASE_TEMPLATE("a failed write poisons: reading goes on, writing says so, th
   CHECK(value_of(store.find("done"))->outcome->value == "value");
   CHECK_FALSE(value_of(store.find("new")).has_value());
   // Whatever became of it: with its token the owner completes it, or learns that it is complete.
-  value_of(store.complete(mine, Outcome::success(std::string(100'000, 'x'))));
+  value_of(store.complete(mine, Outcome::success(unwritable<L>())));
   value_of(store.complete(other, Outcome::success("other")));
   CHECK(value_of(store.find("mine"))->record.token == mine.token);
 }
@@ -125,7 +132,7 @@ TEST_CASE_TEMPLATE("a failed write in the middle of execute: the work does not r
     std::optional<FileSizeLimit> limit;
     CHECK(error_of(store.execute("key", [&] {
             limit.emplace(4096);
-            return std::string(100'000, 'x');
+            return unwritable<L>();
           })) == ErrorCode::unknown);
   }
   // This process still runs, so that its reservation holds: nobody else gets it.
@@ -138,7 +145,7 @@ TEST_CASE_TEMPLATE("a failed write in the middle of execute: the work does not r
   }
 }
 
-TEST_CASE("a disk that is full, by every kind of write, again and again") {
+TEST_CASE("a disk that is full under a directory, by every kind of write, again and again") {
   const SmallDisk disk("size=3m");
   if (!disk.mounted()) {
     MESSAGE("left out: mounting a small file system is not allowed here");
@@ -196,4 +203,57 @@ TEST_CASE("a disk that is full, by every kind of write, again and again") {
     CHECK(value_of(store.find(name))->outcome->value == value_for(name));
   }
   CHECK(value_of(store.verify()).problems.empty());
+}
+
+TEST_CASE("a disk that is full under one file: refused and no more, and it goes on by itself") {
+  const SmallDisk disk("size=3m");
+  if (!disk.mounted()) {
+    MESSAGE("left out: mounting a small file system is not allowed here");
+    return;
+  }
+  const std::string path = disk.file("store");
+  Store store = value_of(Store::open(path, {.memory_budget = 1 << 20}));
+  std::set<std::string> acknowledged;
+  const auto check_all = [&] {
+    for (const std::string& name : acknowledged) {
+      CHECK(value_of(store.find(name))->outcome->value == value_for(name));
+    }
+  };
+  for (int round = 0; round < 4; ++round) {
+    CAPTURE(round);
+    bool refused = false;
+    for (int i = 0; !refused && i < 1000; ++i) {
+      const std::string name = std::to_string(round) + "/" + std::to_string(i);
+      const auto done = store.transact(name, [&](Transaction&) { return value_for(name); });
+      if (done) {
+        acknowledged.insert(name);
+        continue;
+      }
+      refused = true;
+      CAPTURE(done.error().message);
+      CHECK(done.error().code == ErrorCode::no_space);
+      CHECK(done.error().message.find(path) != std::string::npos);
+      CHECK_FALSE(value_of(store.find(name)).has_value());
+    }
+    REQUIRE(refused);
+    check_all();
+    {
+      Store reader = value_of(Store::open(path, {.read_only = true}));
+      for (const std::string& name : acknowledged) CHECK(value_of(reader.find(name)).has_value());
+    }
+    if (round % 2 == 0) {
+      const std::string size = "size=" + std::to_string(5 + 2 * round) + "m";
+      REQUIRE(::mount("tmpfs", path.substr(0, path.rfind('/')).c_str(), "tmpfs", MS_REMOUNT,
+                      size.c_str()) == 0);
+    } else {
+      for (const std::string& name : acknowledged) CHECK(value_of(store.remove(name)));
+      acknowledged.clear();
+      value_of(store.sweep());
+    }
+  }
+  CHECK(value_of(store.execute("at last", [] { return 1; })).value() == 1);
+  CHECK(value_of(store.verify()).problems.empty());
+  value_of(store.close());
+  Store again = value_of(Store::open(path));
+  CHECK(value_of(again.find("at last")).has_value());
 }

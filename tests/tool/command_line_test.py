@@ -12,7 +12,8 @@ import subprocess
 from common import SOURCE, TOOL, ToolTest, answered, data_row, event_row, main
 
 SUBCOMMANDS = (
-    "run lock get ls log events stats dump load resolve rm sweep verify backup key".split()
+    "run lock get ls log events stats dump load resolve rm sweep compact verify backup salvage key"
+    .split()
 )
 
 

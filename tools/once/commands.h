@@ -19,6 +19,7 @@ void add_load(CLI::App& app, Context& context);
 void add_resolve(CLI::App& app, Context& context);
 void add_rm(CLI::App& app, Context& context);
 void add_sweep(CLI::App& app, Context& context);
+void add_compact(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);
 void add_salvage(CLI::App& app, Context& context);
 void add_backup(CLI::App& app, Context& context);

@@ -51,6 +51,7 @@ void set_up(CLI::App& app, Context& context, bool& version_asked) {
   add_resolve(app, context);
   add_rm(app, context);
   add_sweep(app, context);
+  add_compact(app, context);
   add_verify(app, context);
   add_backup(app, context);
   add_salvage(app, context);

@@ -32,6 +32,7 @@ std::vector<Line> lines_of(const Stats& stats) {
           {"history", stats.history},
           {"data", stats.data},
           {"bytes_on_disk", stats.bytes_on_disk},
+          {"bytes_free", stats.bytes_free},
           {"opening", stats.opening}};
 }
 

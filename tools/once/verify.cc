@@ -25,6 +25,8 @@ Json report_json(const VerifyReport& report) {
   for (const std::string& problem : report.problems) problems.push_back(text_json(problem));
   return {{"rows", report.rows},
           {"bytes", report.bytes},
+          {"blocks", report.blocks},
+          {"blocks_free", report.blocks_free},
           {"problem_count", report.problem_count},
           {"problems", problems}};
 }
@@ -40,8 +42,10 @@ void verify(const std::string& where, Context& context) {
     if (report->problem_count > report->problems.size()) {
       out.line(fmt::format("and {} more", report->problem_count - report->problems.size()));
     }
-    out.line(fmt::format("{} and {} checked, {}", counted(report->rows, "row"),
-                         counted(report->bytes, "byte"),
+    const std::string blocks =
+        report->blocks == 0 ? "" : fmt::format(" in {}", counted(report->blocks, "block"));
+    out.line(fmt::format("{} and {}{} checked, {}", counted(report->rows, "row"),
+                         counted(report->bytes, "byte"), blocks,
                          counted(report->problem_count, "problem")));
   }
   out.finish(context);

@@ -68,6 +68,7 @@ CommitQueue::Group CommitQueue::take_group() {
 Result<void> CommitQueue::write(const Group& group) {
   rocksdb::WriteBatch batch;
   rocksdb::Status status;
+  std::uint64_t appends_before = 0;
   for (Waiting* waiting : group) {
     if (waiting->data != nullptr) {
       if (versions_.conflicts(*waiting->data)) {
@@ -94,9 +95,15 @@ Result<void> CommitQueue::write(const Group& group) {
   if (status.ok() && batch.Count() > 0) {
     rocksdb::WriteOptions options;
     options.sync = group.front()->durability == Durability::synced;
+    appends_before = full_disk_->log_appends();
     status = db_.Write(options, &batch);
   }
-  if (!status.ok()) return std::unexpected(to_error(status, "writing to the log"));
+  if (!status.ok()) {
+    Error error = to_error(status, "writing to the log of " + store_);
+    error.code =
+        full_disk_->explains(status, appends_before) ? ErrorCode::no_space : ErrorCode::unknown;
+    return std::unexpected(std::move(error));
+  }
   visible_.store(versions_.last());
   return {};
 }
@@ -123,11 +130,12 @@ Result<void> CommitQueue::commit(std::vector<RowWrite>& rows, Durability durabil
       written = write(group);
     } catch (const std::bad_alloc&) {
       // Whoever waits must be told, and nobody may build on what is half noted.
-      written = fail(ErrorCode::io, "no memory left to write");
+      written = fail(ErrorCode::unknown, "no memory left to write");
     }
     mutex_.lock();
   }
-  if (!written && poison_.empty()) {
+  const bool refused = !written && written.error().code == ErrorCode::no_space;
+  if (!written && !refused && poison_.empty()) {
     poison_ =
         fmt::format("an earlier write failed ({}); reading goes on, open the store again to write",
                     written.error().message);
@@ -136,6 +144,8 @@ Result<void> CommitQueue::commit(std::vector<RowWrite>& rows, Durability durabil
     queue_.pop_front();
     if (poisoned) {
       waiting->answer = refuse();
+    } else if (refused) {
+      waiting->answer = written;
     } else if (!written) {
       // What of it reached the disk is known only after reopening.
       waiting->answer =

@@ -10,9 +10,10 @@
 //      visible only after all smaller ones are, or never will be.
 //   2. Synced and buffered commits are never in one group.
 //   3. After a failed write nothing more is written: commits of the failed group are `unknown`,
-//   later
-//      ones `poisoned`, until the store is opened again. The kernel marks pages clean after a
+//      later ones `poisoned`, until the store is opened again. The kernel marks pages clean after a
 //      failed sync, so trying again would be answered ok and mean nothing.
+//   4. A group that RocksDB refuses before it writes any of it, because the disk was full when it
+//      wrote tables (full_disk.h), is answered `no_space`, and poisons nothing.
 //
 // Fault model: write and sync may fail at any point and may have happened all the same.
 #pragma once
@@ -23,11 +24,14 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/mutex.h"
 #include "engine/embedded/data_versions.h"
+#include "engine/embedded/full_disk.h"
 #include "engine/embedded/numbering.h"
 #include "engine/embedded/row_writes.h"
 
@@ -39,8 +43,14 @@ using ColumnFamilies = std::array<rocksdb::ColumnFamilyHandle*, 7>;
 // Thread-safe.
 class CommitQueue {
  public:
-  CommitQueue(rocksdb::DB& db, const ColumnFamilies& families, Numbering& numbering)
-      : db_(db), families_(families), numbering_(numbering) {}
+  // `store` is its name, for messages.
+  CommitQueue(rocksdb::DB& db, const ColumnFamilies& families, Numbering& numbering,
+              std::string store, std::shared_ptr<FullDisk> full_disk)
+      : db_(db),
+        families_(families),
+        numbering_(numbering),
+        store_(std::move(store)),
+        full_disk_(std::move(full_disk)) {}
 
   // Writes `rows` whole or not at all and returns when that is settled; numbers them in place.
   // `data`, if given, is validated first (conflict) and its writes are part of the commit.
@@ -67,12 +77,14 @@ class CommitQueue {
   Result<void> number(std::vector<RowWrite>& rows) ONCE_REQUIRES(mutex_);
   Group take_group() ONCE_REQUIRES(mutex_);
   [[nodiscard]] std::unexpected<Error> refuse() const ONCE_REQUIRES(mutex_);
-  // By the leader, without the mutex.
+  // By the leader, without the mutex. Errors: no_space (nothing was written), unknown.
   Result<void> write(const Group& group);
 
   rocksdb::DB& db_;
   const ColumnFamilies families_;
   Numbering& numbering_;
+  const std::string store_;
+  const std::shared_ptr<FullDisk> full_disk_;
   std::atomic<std::uint64_t> visible_{0};
   DataVersions versions_;  // the leader's
 

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "container/host_place.h"
 #include "engine/embedded/inventory.h"
 #include "engine/embedded/inventory_file_system.h"
 #include "engine/embedded/place.h"
@@ -63,6 +64,13 @@ class DirectoryPlace final : public Place {
   const std::string& database() const override { return path_; }
 
   Result<void> open_for_writing() override {
+    if (!options_.allow_network_file_system) {
+      const bool there = layout_at(path_).has_value();
+      auto checked =
+          container::check_file_system(there ? path_ : container::directory_of(path_), path_);
+      // What is wrong with the path, opening tells better.
+      if (!checked && checked.error().code == ErrorCode::unsupported) return checked;
+    }
     const auto clock = options_.clock ? options_.clock : system_clock();
     auto directory = StoreDirectory::open(path_, options_, *clock, discard_);
     if (!directory) return pass(directory);
@@ -100,9 +108,14 @@ class DirectoryPlace final : public Place {
     return opened ? now.logs == before_->logs : now == *before_;
   }
 
+  // A full disk is met when it is written to.
+  Result<void> admit(std::size_t, bool) override { return {}; }
+
   std::uint64_t bytes() override { return bytes_in(path_); }
   Result<void> give_back() override { return {}; }
-  Result<void> check_bytes(const Problem&) override { return {}; }
+  Result<CheckedBytes> check_bytes(const Progress&, const Problem&) override {
+    return CheckedBytes{.bytes = bytes()};
+  }
   std::string advice_on_damage() const override {
     return fmt::format(
         "Restore a backup; or save what stands before the damage into a fresh store: once dump {} "

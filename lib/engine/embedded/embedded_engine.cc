@@ -22,6 +22,23 @@ namespace {
 // How old the clock's mark in the store may get while commits are made.
 constexpr Duration mark_interval = std::chrono::seconds(1);
 
+// What a row takes besides its key and value, in a log.
+constexpr std::size_t row_overhead = 16;
+
+std::size_t room_for(const std::vector<RowWrite>& rows) {
+  std::size_t bytes = 0;
+  for (const RowWrite& row : rows) bytes += row.key.size() + row.value.size() + row_overhead;
+  return bytes;
+}
+
+std::size_t room_for(const DataChanges& data) {
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : data.writes) {
+    bytes += key.size() + (value ? value->size() : 0) + row_overhead;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 Result<void> EmbeddedEngine::check_writable() const {
@@ -83,15 +100,36 @@ Result<Token> EmbeddedEngine::next_token() {
 Result<void> EmbeddedEngine::mark_past(Time until) {
   if (!queue_ || until <= clock_->marked()) return {};
   std::vector<RowWrite> rows;
-  return commit(rows, Durability::buffered, nullptr, true);
+  return commit(rows, Durability::buffered, {.with_mark = true, .from_reserve = true});
+}
+
+Result<void> EmbeddedEngine::resume() {
+  if (!full_disk_->stopped()) return {};
+  MutexLock lock(resuming_);
+  if (!full_disk_->stopped()) return {};
+  const auto reserve = place_->clean_up();
+  full_disk_->resuming();
+  const auto status = db_->Resume();
+  if (!status.ok()) {
+    full_disk_->still_stopped();
+    return std::unexpected(to_error(status, "going on after a full disk with " + place_->name()));
+  }
+  return {};
 }
 
 Result<void> EmbeddedEngine::commit(std::vector<RowWrite>& rows, Durability durability,
-                                    const DataChanges* data, bool with_mark) {
+                                    const CommitOptions& options) {
+  if (!queue_->poisoned()) {
+    std::size_t bytes = room_for(rows);
+    if (options.data != nullptr) bytes += room_for(*options.data);
+    if (auto room = place_->admit(bytes, options.from_reserve); !room) return room;
+    if (auto resumed = resume(); !resumed) return resumed;
+  }
   std::optional<Time> mark;
-  if (with_mark || clock_->now() - clock_->marked() >= mark_interval) mark = add_mark(rows);
-  auto committed = queue_->commit(rows, durability, data);
+  if (options.with_mark || clock_->now() - clock_->marked() >= mark_interval) mark = add_mark(rows);
+  auto committed = queue_->commit(rows, durability, options.data);
   if (committed && mark && durability == Durability::synced) clock_->set_durable(*mark);
+  if (!committed && mark && committed.error().code == ErrorCode::no_space) clock_->forget_marked();
   return committed;
 }
 
@@ -116,11 +154,12 @@ Result<void> EmbeddedEngine::update(const Key& key, const Transition& transition
     if (!keys) return pass(keys);
     checkpoints = std::move(*keys);
   }
-  const bool apply_data = change.apply_data;
+  const CommitOptions options{
+      .data = change.apply_data ? data : nullptr,
+      .with_mark = *record && is_expired(**record, now) && (*record)->expires_at > clock_->marked(),
+      .from_reserve = change.from_reserve};
   append_rows(rows, key, std::move(change), now, options_, checkpoints);
-  const bool expired_unmarked =
-      *record && is_expired(**record, now) && (*record)->expires_at > clock_->marked();
-  return commit(rows, durability, apply_data ? data : nullptr, expired_unmarked);
+  return commit(rows, durability, options);
 }
 
 Result<void> EmbeddedEngine::update_many(std::span<const Update> updates, Durability durability) {
@@ -152,7 +191,7 @@ Result<void> EmbeddedEngine::update_many(std::span<const Update> updates, Durabi
     append_rows(rows, updates[i].key, std::move(change), now, options_, {});
   }
   if (rows.empty()) return {};
-  return commit(rows, durability, nullptr, expired_unmarked);
+  return commit(rows, durability, {.with_mark = expired_unmarked});
 }
 
 Result<void> EmbeddedEngine::append(std::span<Event> events, Durability durability) {
@@ -161,7 +200,7 @@ Result<void> EmbeddedEngine::append(std::span<Event> events, Durability durabili
   Change change;
   change.events.assign(events.begin(), events.end());
   append_rows(rows, Key(), std::move(change), clock_->now(), options_, {});
-  if (auto committed = commit(rows, durability); !committed) return committed;
+  if (auto committed = commit(rows, durability, {}); !committed) return committed;
   for (std::size_t i = 0; i < events.size(); ++i) events[i].sequence = rows[i].sequence;
   return {};
 }

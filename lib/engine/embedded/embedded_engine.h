@@ -5,8 +5,8 @@
 // A write takes this way: stripe lock of the key -> record read -> transition -> rows
 // (row_writes.h) -> commit queue (numbering, validation, grouping) -> one WriteBatch -> log, sync.
 //
-// Lock order, outermost first: stripes (ascending), commit queue, numbering. The clock's mark and
-// the counters are atomics.
+// Lock order, outermost first: stripes (ascending), resuming, commit queue, numbering. The clock's
+// mark and the counters are atomics.
 #pragma once
 
 #include <rocksdb/db.h>
@@ -20,6 +20,7 @@
 
 #include "base/mutex.h"
 #include "engine/embedded/commit_queue.h"
+#include "engine/embedded/full_disk.h"
 #include "engine/embedded/numbering.h"
 #include "engine/embedded/place.h"
 #include "engine/embedded/rocksdb_options.h"
@@ -51,7 +52,9 @@ class EmbeddedEngine final : public Engine {
   Result<std::unique_ptr<Reading>> read() override;
   Result<SweepReport> sweep(const Progress& progress) override;
   Result<Stats> stats() override;
-  Result<std::uint64_t> verify_bytes(const std::function<void(std::string)>& problem) override;
+  Result<CompactReport> compact(const Progress& progress) override;
+  Result<CheckedBytes> verify_bytes(const Progress& progress,
+                                    const std::function<void(std::string)>& problem) override;
   Result<void> import_rows(std::span<const Row> rows) override;
   Result<void> finish_import() override;
   Result<void> close() override;
@@ -91,24 +94,38 @@ class EmbeddedEngine final : public Engine {
   Result<Token> next_token();
   // Makes sure that what expired at `until` stays expired whatever the clock does.
   Result<void> mark_past(Time until);
-  // With the clock's mark if `with_mark`, or if the last one is a while ago.
+  struct CommitOptions {
+    const DataChanges* data = nullptr;
+    bool with_mark = false;     // else only if the clock's last mark is a while ago
+    bool from_reserve = false;  // see Change
+  };
   Result<void> commit(std::vector<RowWrite>& rows, Durability durability,
-                      const DataChanges* data = nullptr, bool with_mark = false);
+                      const CommitOptions& options);
+  // Lets RocksDB go on that stopped on a full disk. Errors: no_space.
+  Result<void> resume();
 
   // Counting, in embedded_rows.cc.
   Result<void> count_rows(Table table, const std::function<void(const Row&, bool expired)>& count);
 
   // Sweeping, in embedded_sweep.cc.
+  Result<void> remove_expired(std::span<const Table> tables, const Progress& progress,
+                              SweepReport& report);
+  rocksdb::Status rewrite(Table table, SweepReport& report);
+  [[nodiscard]] std::uint64_t table_bytes(Table table) const;
+  void forget_old_files();
   Result<std::uint64_t> remove_orphan_checkpoints();
 
   const std::unique_ptr<Place> place_;
   const Options options_;
   const std::shared_ptr<const Clock> machine_clock_;
+  const std::shared_ptr<FullDisk> full_disk_ = std::make_shared<FullDisk>();
+  std::unique_ptr<rocksdb::Env> env_;  // the place's, watched
   const ExpiryFilters filters_ = make_expiry_filters();
   std::unique_ptr<rocksdb::DB> db_;
   ColumnFamilies families_{};
   std::shared_ptr<StoreClock> clock_;
   std::optional<Numbering> numbering_;
+  Mutex resuming_;
   std::unique_ptr<CommitQueue> queue_;
   std::array<Mutex, stripe_count> stripes_;
   std::uint64_t opening_ = 0;                   // as read; the numbering's when writing

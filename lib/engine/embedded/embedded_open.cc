@@ -46,6 +46,8 @@ Result<std::unique_ptr<EmbeddedEngine>> EmbeddedEngine::open_memory(const Option
 
 Result<void> EmbeddedEngine::open_for_writing() {
   if (auto opened = place_->open_for_writing(); !opened) return opened;
+  // What removes must be able to open it on a full disk first.
+  const auto reserve = place_->clean_up();
   if (auto opened = open_database(false); !opened) return opened;
   return start_writing();
 }
@@ -73,10 +75,12 @@ Result<void> EmbeddedEngine::try_open_for_reading() {
 
 Result<void> EmbeddedEngine::open_database(bool read_only) {
   const bool create = !read_only && place_->fresh();
+  env_ = full_disk_->watch(place_->env());
   rocksdb::DBOptions db_options =
-      database_options(options_, place_->env(), read_only ? 0 : place_->logs());
+      database_options(options_, env_.get(), read_only ? 0 : place_->logs());
   db_options.create_if_missing = create;
   db_options.create_missing_column_families = create;
+  db_options.listeners.push_back(full_disk_);
   const auto descriptors = family_descriptors(options_, filters_);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
@@ -177,12 +181,13 @@ Result<void> EmbeddedEngine::start_writing() {
   for (const auto& filter : filters_) {
     if (filter) filter->set_clock(clock_);
   }
-  queue_ = std::make_unique<CommitQueue>(*db_, families_, *numbering_);
+  queue_ = std::make_unique<CommitQueue>(*db_, families_, *numbering_, place_->name(), full_disk_);
   return {};
 }
 
 Result<void> EmbeddedEngine::close() {
   auto closed = close_database();
+  env_.reset();
   place_->unlock();
   return closed;
 }
@@ -193,6 +198,7 @@ Result<void> EmbeddedEngine::close_database() {
   if (queue_ && clock_->now() - clock_->marked() >= std::chrono::seconds(1)) {
     // A poisoned store refuses; its mark is then a little older, which only delays expiry.
     closed = mark_past(clock_->now());
+    if (!closed && closed.error().code == ErrorCode::no_space) closed = {};
   }
   const bool in_order = queue_ && !queue_->poisoned();
   queue_.reset();

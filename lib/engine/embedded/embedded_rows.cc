@@ -62,6 +62,8 @@ Result<Stats> EmbeddedEngine::stats() {
   if (!failed) return pass(failed);
   stats.opening = numbering_ ? numbering_->opening() : opening_;
   stats.bytes_on_disk = place_->bytes();
+  const FreeBytes space = place_->free_bytes();
+  stats.bytes_free = space.free + space.held_back;
   return stats;
 }
 

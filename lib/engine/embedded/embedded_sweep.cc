@@ -1,9 +1,12 @@
-// Sweeping by the embedded engine, and reading every byte of it.
+// Sweeping and compacting by the embedded engine, and reading every byte of it.
 #include <rocksdb/iterator.h>
+
+#include <algorithm>
 
 #include "base/error.h"
 #include "engine/embedded/embedded_engine.h"
 #include "engine/embedded/embedded_reading.h"
+#include "engine/embedded/row_writes.h"
 #include "engine/embedded/status.h"
 #include "engine/embedded/stripe_guard.h"
 #include "model/checkpoint_codec.h"
@@ -14,45 +17,111 @@ namespace {
 
 constexpr std::array swept = {Table::keys, Table::results, Table::checkpoints, Table::outbox,
                               Table::history};
+// What expires never is rewritten too, for what was removed or written over.
+constexpr std::array rewritten = {Table::keys,    Table::results, Table::checkpoints, Table::outbox,
+                                  Table::history, Table::data,    meta_table};
 
 }  // namespace
 
 Result<SweepReport> EmbeddedEngine::sweep(const Progress& progress) {
   if (auto writable = check_writable(); !writable) return pass(writable);
+  const auto cleaning = place_->clean_up();
   SweepReport report;
   report.bytes_before = place_->bytes();
+  if (auto removed = remove_expired(swept, progress, report); !removed) return pass(removed);
+  if (auto given = place_->give_back(); !given) return pass(given);
+  if (progress) progress(swept.size(), swept.size(), "done");
+  report.bytes_after = place_->bytes();
+  return report;
+}
+
+Result<CompactReport> EmbeddedEngine::compact(const Progress& progress) {
+  if (auto writable = check_writable(); !writable) return pass(writable);
+  const auto cleaning = place_->clean_up();
+  CompactReport report;
+  report.swept.bytes_before = place_->bytes();
+  auto removed = remove_expired(rewritten, progress, report.swept);
+  const bool full = !removed && removed.error().code == ErrorCode::no_space;
+  if (!removed && !full) return pass(removed);
+  // Without room to rewrite all tables, what is free already can be given back all the same.
+  forget_old_files();
+  if (auto compacted = place_->compact(progress); !compacted) return pass(compacted);
+  if (full) return pass(removed);
+  report.swept.bytes_after = place_->bytes();
+  const FreeBytes space = place_->free_bytes();
+  report.bytes_free = space.free;
+  report.bytes_held = space.held_back;
+  return report;
+}
+
+// Rewrites tables, and so leaves out what has expired.
+Result<void> EmbeddedEngine::remove_expired(std::span<const Table> tables, const Progress& progress,
+                                            SweepReport& report) {
   // What goes now must be expired for ever: the mark first.
   std::vector<RowWrite> rows;
-  auto marked = commit(rows, Durability::synced, nullptr, true);
+  auto marked = commit(rows, Durability::synced, {.with_mark = true, .from_reserve = true});
   if (!marked) return pass(marked);
   auto orphans = remove_orphan_checkpoints();
   if (!orphans) return pass(orphans);
+  report.checkpoints = *orphans;
 
   // All families first: a log goes only when none of them needs it.
   const std::vector<rocksdb::ColumnFamilyHandle*> all(families_.begin(), families_.end());
-  auto status = db_->Flush(rocksdb::FlushOptions(), all);
-  if (!status.ok()) return std::unexpected(to_error(status, "sweeping " + place_->name()));
-  std::array<std::uint64_t, 7> removed{};
-  for (std::size_t i = 0; i < swept.size(); ++i) {
-    if (progress) progress(i, swept.size(), to_string(swept[i]));
-    const auto table = static_cast<std::size_t>(swept[i]);
-    const std::uint64_t before = filters_[table]->removed();
-    rocksdb::CompactRangeOptions compact;
-    compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
-    compact.exclusive_manual_compaction = false;
-    status = db_->CompactRange(compact, family(swept[i]), nullptr, nullptr);
-    if (!status.ok()) return std::unexpected(to_error(status, "sweeping " + place_->name()));
-    removed[table] = filters_[table]->removed() - before;
+  const auto flushed = db_->Flush(rocksdb::FlushOptions(), all);
+  if (!flushed.ok()) return std::unexpected(to_error(flushed, "sweeping " + place_->name()));
+
+  // On a full disk the small ones make room for the large ones, which get a second chance.
+  std::vector<Table> left(tables.begin(), tables.end());
+  std::ranges::sort(left, {}, [this](Table table) { return table_bytes(table); });
+  rocksdb::Status status;
+  std::size_t done = 0;
+  for (int turn = 0; turn < 2 && !left.empty(); ++turn) {
+    std::vector<Table> later;
+    for (const Table table : left) {
+      if (progress) progress(done, tables.size(), to_string(table));
+      status = rewrite(table, report);
+      if (status.IsNoSpace()) {
+        later.push_back(table);
+        if (auto given = place_->give_back(); !given) return given;
+      } else if (!status.ok()) {
+        return std::unexpected(to_error(status, "sweeping " + place_->name()));
+      } else {
+        ++done;
+      }
+    }
+    left = std::move(later);
   }
-  if (auto given = place_->give_back(); !given) return pass(given);
-  if (progress) progress(swept.size(), swept.size(), "done");
-  report.keys = removed[static_cast<std::size_t>(Table::keys)];
-  report.results = removed[static_cast<std::size_t>(Table::results)];
-  report.checkpoints = *orphans;
-  report.events = removed[static_cast<std::size_t>(Table::outbox)];
-  report.history = removed[static_cast<std::size_t>(Table::history)];
-  report.bytes_after = place_->bytes();
-  return report;
+  if (left.empty()) return {};
+  return std::unexpected(to_error(status, "sweeping " + place_->name()));
+}
+
+rocksdb::Status EmbeddedEngine::rewrite(Table table, SweepReport& report) {
+  const auto& filter = filters_[static_cast<std::size_t>(table)];
+  const std::uint64_t before = filter ? filter->removed() : 0;
+  rocksdb::CompactRangeOptions compact;
+  compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+  compact.exclusive_manual_compaction = false;
+  const auto status = db_->CompactRange(compact, family(table), nullptr, nullptr);
+  // RocksDB stops when the disk is full, until it is told to go on.
+  if (status.IsNoSpace()) (void)resume();
+  if (!filter || !status.ok()) return status;
+  const std::uint64_t removed = filter->removed() - before;
+  if (table == Table::keys) report.keys = removed;
+  if (table == Table::results) report.results = removed;
+  if (table == Table::outbox) report.events = removed;
+  if (table == Table::history) report.history = removed;
+  return status;
+}
+
+std::uint64_t EmbeddedEngine::table_bytes(Table table) const {
+  std::uint64_t bytes = 0;
+  (void)db_->GetIntProperty(family(table), rocksdb::DB::Properties::kTotalSstFilesSize, &bytes);
+  return bytes;
+}
+
+// Files that RocksDB needs no more are removed now, and not when it comes to it.
+void EmbeddedEngine::forget_old_files() {
+  if (db_->DisableFileDeletions().ok()) (void)db_->EnableFileDeletions(false);
 }
 
 // A checkpoint lives as long as the record of its key: it has no retention of its own.
@@ -81,7 +150,8 @@ Result<std::uint64_t> EmbeddedEngine::remove_orphan_checkpoints() {
     if (!*now_there || **now_there != at->value().ToString()) continue;
     rows.clear();
     rows.push_back({.table = Table::checkpoints, .key = Bytes(row_key), .erase = true});
-    if (auto committed = commit(rows, Durability::buffered); !committed) return pass(committed);
+    auto committed = commit(rows, Durability::buffered, {.from_reserve = true});
+    if (!committed) return pass(committed);
     ++removed;
   }
   if (!at->status().ok()) {
@@ -90,12 +160,11 @@ Result<std::uint64_t> EmbeddedEngine::remove_orphan_checkpoints() {
   return removed;
 }
 
-Result<std::uint64_t> EmbeddedEngine::verify_bytes(
-    const std::function<void(std::string)>& problem) {
+Result<CheckedBytes> EmbeddedEngine::verify_bytes(const Progress& progress,
+                                                  const std::function<void(std::string)>& problem) {
   const auto status = db_->VerifyChecksum();
   if (!status.ok()) problem(to_error(status, "reading all of " + place_->name()).message);
-  if (auto checked = place_->check_bytes(problem); !checked) return pass(checked);
-  return place_->bytes();
+  return place_->check_bytes(progress, problem);
 }
 
 }  // namespace once::engine

@@ -105,13 +105,34 @@ class FilePlace final : public Place {
     return same && *same;
   }
 
+  Result<void> admit(std::size_t bytes, bool from_reserve) override {
+    return container_->admit(bytes, from_reserve);
+  }
+
   std::uint64_t bytes() override { return container_->space().bytes; }
   Result<void> give_back() override { return container_->give_back(); }
-  Result<void> check_bytes(const Problem& problem) override {
-    auto report = container_->fsck({});
+  FreeBytes free_bytes() override {
+    const auto space = container_->space();
+    return {.free = space.free, .held_back = space.held_back};
+  }
+  Result<void> compact(const Progress& progress) override {
+    return container_->compact([&](std::uint64_t done, std::uint64_t all) {
+      if (progress) progress(done, all, "bytes moved");
+    });
+  }
+  std::shared_ptr<void> clean_up() override {
+    return std::make_shared<Container::CleaningUp>(*container_);
+  }
+  Result<CheckedBytes> check_bytes(const Progress& progress, const Problem& problem) override {
+    auto report = container_->fsck([&](std::uint64_t done, std::uint64_t all) {
+      if (progress) progress(done, all, "bytes");
+    });
     if (!report) return pass(report);
-    for (std::string& found : report->problems) problem(std::move(found));
-    return {};
+    for (const std::string& found : report->problems) {
+      problem(fmt::format("{}: {}", path_, found));
+    }
+    return CheckedBytes{
+        .bytes = bytes(), .blocks = report->blocks, .blocks_free = report->blocks_free};
   }
   std::string advice_on_damage() const override {
     return fmt::format(

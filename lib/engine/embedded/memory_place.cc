@@ -32,9 +32,13 @@ class MemoryPlace final : public Place {
   }
   bool saw_one_state(bool) override { return true; }
 
+  Result<void> admit(std::size_t, bool) override { return {}; }
+
   std::uint64_t bytes() override { return 0; }
   Result<void> give_back() override { return {}; }
-  Result<void> check_bytes(const Problem&) override { return {}; }
+  Result<CheckedBytes> check_bytes(const Progress&, const Problem&) override {
+    return CheckedBytes();
+  }
   std::string advice_on_damage() const override { return "Check the memory of this machine"; }
 
  private:

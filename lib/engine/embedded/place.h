@@ -22,6 +22,7 @@
 #include <string>
 
 #include "container/device.h"
+#include "engine/engine.h"
 #include "once/error.h"
 #include "once/options.h"
 
@@ -29,6 +30,12 @@ namespace once::engine {
 
 // Called with what is wrong.
 using Problem = std::function<void(std::string)>;
+
+struct FreeBytes {
+  std::uint64_t free = 0;  // can be used, or given back
+  std::uint64_t held_back =
+      0;  // will be free when a reader, or whoever reads a file, lets go of it
+};
 
 // Opened, read and closed by one thread; the rest may be called from many.
 class Place {
@@ -73,12 +80,25 @@ class Place {
   // what was acknowledged; when it has not, because that may be why.
   [[nodiscard]] virtual bool saw_one_state(bool opened) = 0;
 
+  // Makes sure that a commit of so many bytes will find room, with what it entails later; with
+  // `from_reserve` it may take of what is kept for removing and settling. Errors: no_space (nothing
+  // was changed, and RocksDB knows nothing of it), poisoned, io.
+  virtual Result<void> admit(std::size_t bytes, bool from_reserve) = 0;
+
   // Bytes on disk; 0 in memory.
   [[nodiscard]] virtual std::uint64_t bytes() = 0;
+  // Of these, what is free within.
+  [[nodiscard]] virtual FreeBytes free_bytes() { return {}; }
   // Gives the disk back what is free within. Errors: poisoned, io.
   virtual Result<void> give_back() = 0;
+  // Moves what is there together, so that all that is free can be given back. Others go on
+  // meanwhile. Errors: no_space, poisoned, io.
+  virtual Result<void> compact(const Progress&) { return give_back(); }
+  // While what this returns lives, RocksDB may use what is kept in reserve: for opening, removing,
+  // compacting, and going on after a full disk. Not after unlock().
+  [[nodiscard]] virtual std::shared_ptr<void> clean_up() { return nullptr; }
   // Checks what RocksDB's own check does not see. Errors: io.
-  virtual Result<void> check_bytes(const Problem& problem) = 0;
+  virtual Result<CheckedBytes> check_bytes(const Progress& progress, const Problem& problem) = 0;
   // What can be done about damage, for messages: whole sentences.
   [[nodiscard]] virtual std::string advice_on_damage() const = 0;
 };

@@ -27,7 +27,7 @@ const char* advice(ErrorCode code) {
     case ErrorCode::permission:
       return "check who owns the files and who runs this program";
     case ErrorCode::damaged:
-      return "restore a backup, or save what can be read: `once dump STORE | once load FRESH`";
+      return "restore a backup, or save what can be read: `once salvage STORE FRESH`";
     default:
       return "check the disk and the system's log, then open the store again";
   }

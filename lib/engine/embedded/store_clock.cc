@@ -44,6 +44,11 @@ void StoreClock::set_durable(Time time) {
   durable_ = std::max(durable_, time);
 }
 
+void StoreClock::forget_marked() {
+  MutexLock lock(mutex_);
+  marked_ = durable_.time_since_epoch().count();
+}
+
 void StoreClock::hold(Time time) {
   MutexLock lock(mutex_);
   held_.insert(time);

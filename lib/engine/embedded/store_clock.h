@@ -31,6 +31,8 @@ class StoreClock {
   // The time of the last mark that is in the store: nothing later may be acted on for good.
   [[nodiscard]] Time marked() const { return Time(Duration(marked_.load())); }
   void set_marked(Time time);
+  // A commit did not come about, and its mark with it: only what is durable counts as marked.
+  void forget_marked();
   // The time up to which rows past their retention may be removed for good: a mark that a power cut
   // cannot take back, and not past the time of anybody who is reading.
   [[nodiscard]] Time removable() const;

@@ -1,0 +1,82 @@
+#include "engine/embedded/full_disk.h"
+
+#include <rocksdb/file_system.h>
+
+#include <string>
+#include <utility>
+
+namespace once::engine {
+namespace {
+
+using rocksdb::FileOptions;
+using rocksdb::IODebugContext;
+using rocksdb::IOOptions;
+using rocksdb::IOStatus;
+using Counter = std::shared_ptr<std::atomic<std::uint64_t>>;
+
+class WatchedLog final : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  WatchedLog(std::unique_ptr<rocksdb::FSWritableFile>&& target, Counter appends)
+      : FSWritableFileOwnerWrapper(std::move(target)), appends_(std::move(appends)) {}
+
+  IOStatus Append(const rocksdb::Slice& data, const IOOptions& options,
+                  IODebugContext* context) override {
+    ++*appends_;
+    return FSWritableFileOwnerWrapper::Append(data, options, context);
+  }
+  IOStatus Append(const rocksdb::Slice& data, const IOOptions& options,
+                  const rocksdb::DataVerificationInfo& info, IODebugContext* context) override {
+    ++*appends_;
+    return FSWritableFileOwnerWrapper::Append(data, options, info, context);
+  }
+
+ private:
+  const Counter appends_;
+};
+
+class WatchedFiles final : public rocksdb::FileSystemWrapper {
+ public:
+  WatchedFiles(const std::shared_ptr<rocksdb::FileSystem>& target, Counter appends)
+      : FileSystemWrapper(target), appends_(std::move(appends)) {}
+  const char* Name() const override { return "once.WatchedFiles"; }
+
+  IOStatus NewWritableFile(const std::string& path, const FileOptions& options,
+                           std::unique_ptr<rocksdb::FSWritableFile>* file,
+                           IODebugContext* context) override {
+    IOStatus made = target()->NewWritableFile(path, options, file, context);
+    if (made.ok() && path.ends_with(".log")) {
+      *file = std::make_unique<WatchedLog>(std::move(*file), appends_);
+    }
+    return made;
+  }
+
+ private:
+  const Counter appends_;
+};
+
+class WatchedEnv final : public rocksdb::EnvWrapper {
+ public:
+  WatchedEnv(rocksdb::Env* target, Counter appends) : EnvWrapper(target) {
+    file_system_ = std::make_shared<WatchedFiles>(target->GetFileSystem(), std::move(appends));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<rocksdb::Env> FullDisk::watch(rocksdb::Env* target) {
+  return std::make_unique<WatchedEnv>(target, log_appends_);
+}
+
+bool FullDisk::explains(const rocksdb::Status& refused, std::uint64_t appends_before) {
+  if (log_appends() != appends_before) return false;
+  // Incomplete: it was waiting for tables to be written, and they were not. That it has stopped may
+  // not show here yet or any more, if somebody tried to go on at the moment at which it stopped.
+  const bool waited_in_vain =
+      refused.IsIncomplete() &&
+      (stopped_ || refused.ToString().find("No space left") != std::string::npos);
+  if (!refused.IsNoSpace() && !waited_in_vain) return false;
+  stopped_ = true;
+  return true;
+}
+
+}  // namespace once::engine

@@ -1,0 +1,52 @@
+// What happens to RocksDB when the disk is full: whether it has stopped, and whether a commit that
+// it refused was written in part.
+//
+// It stops when it cannot write tables or their list. Nothing of what was acknowledged is touched
+// by that: the logs have it. So it can go on when there is space (DB::Resume()), and until then
+// refuses commits before it writes any of them. When the log itself fails it is another matter:
+// that poisons (commit_queue.h). RocksDB does not tell the two apart, and so the appends to its
+// logs are counted.
+#pragma once
+
+#include <rocksdb/env.h>
+#include <rocksdb/listener.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+namespace once::engine {
+
+// Thread-safe.
+class FullDisk final : public rocksdb::EventListener {
+ public:
+  // What RocksDB has to run on, for its logs to be watched. Borrows `target`.
+  [[nodiscard]] std::unique_ptr<rocksdb::Env> watch(rocksdb::Env* target);
+
+  [[nodiscard]] bool stopped() const { return stopped_; }
+  // Before RocksDB is told to go on, since it may stop again at once; and when it did not.
+  void resuming() { stopped_ = false; }
+  void still_stopped() { stopped_ = true; }
+
+  // How often something was appended to a log, or tried.
+  [[nodiscard]] std::uint64_t log_appends() const { return *log_appends_; }
+  // Whether RocksDB gave `refused` to a commit because the disk was full, and wrote none of it.
+  // `appends_before`: log_appends() before it was asked; nobody else may have asked meanwhile.
+  [[nodiscard]] bool explains(const rocksdb::Status& refused, std::uint64_t appends_before);
+
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
+    if (error->IsNoSpace()) stopped_ = true;
+  }
+  // By itself it would look every five seconds.
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status error,
+                            bool* auto_recovery) override {
+    if (error.IsNoSpace()) *auto_recovery = false;
+  }
+
+ private:
+  std::atomic<bool> stopped_ = false;
+  const std::shared_ptr<std::atomic<std::uint64_t>> log_appends_ =
+      std::make_shared<std::atomic<std::uint64_t>>(0);
+};
+
+}  // namespace once::engine
