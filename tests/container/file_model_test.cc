@@ -57,7 +57,7 @@ TEST_CASE("the model answers as RocksDB's own file system does") {
       const Answer is = runner.run(*op);
       const Answer should = model.run(*op);
       // Of what would be below a file some file systems say so, in words of their own.
-      if (is.describe().find("Not a directory") != std::string::npos && should != Answer()) continue;
+      if (is.message.find("Not a directory") != std::string::npos && !should.ok()) continue;
       if (is != should) {
         CAPTURE(seed);
         CAPTURE(op->describe());

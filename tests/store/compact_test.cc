@@ -72,7 +72,7 @@ TEST_CASE("the file stays within 1.3 times the live data") {
   Store store = value_of(Store::open(path, options));
   for (int round = 0; round < 3; ++round) {
     const int first = round * 6000;
-    write_keys(store, first, first + 6000, 300, static_cast<std::uint32_t>(round));
+    write_keys(store, first, first + 6000, 1000, static_cast<std::uint32_t>(round));
     // Two thirds go again.
     for (int i = first; i < first + 4000; ++i) CHECK(value_of(store.remove(key_of(i))));
     const std::uint64_t before = std::filesystem::file_size(path);
@@ -168,44 +168,42 @@ TEST_CASE("beside writers, readers, sweeps and checks") {
   Options options;
   options.memory_budget = std::size_t{1} << 20;
   Store store = value_of(Store::open(directory.file("s"), options));
-  std::atomic<bool> stopping = false;
-  std::atomic<int> failures = 0;
   constexpr int writers = 2;
-  std::vector<int> done(writers);
-  const auto expect = [&](const auto& result) {
-    if (!result) ++failures;
+  constexpr int each = 4000;
+  const auto name = [](int writer, int i) {
+    return std::to_string(writer) + " " + std::to_string(i);
   };
+  std::atomic<int> writing = writers;
+  std::atomic<int> failures = 0;
+  const auto expect = [&](const auto& result) { failures += result ? 0 : 1; };
   std::vector<std::thread> threads;
   for (int w = 0; w < writers; ++w) {
     threads.emplace_back([&, w] {
       std::mt19937 random(static_cast<std::uint32_t>(w));
-      for (int i = 0; !stopping; ++i) {
-        const std::string key = std::to_string(w) + " " + std::to_string(i);
+      for (int i = 0; i < each; ++i) {
         expect(store.transact(
-            key, [&](Transaction&) { return Result<Bytes>(random_bytes(random, 400)); },
+            name(w, i), [&](Transaction&) -> Result<Bytes> { return random_bytes(random, 400); },
             {.durability = Durability::buffered}));
-        if (i % 3 != 0) expect(store.remove(key));
-        done[static_cast<std::size_t>(w)] = i + 1;
+        if (i % 3 != 0) expect(store.remove(name(w, i)));
       }
+      --writing;
     });
   }
   threads.emplace_back([&] {
-    while (!stopping) expect(store.sweep());
+    while (writing > 0) expect(store.sweep());
   });
   threads.emplace_back([&] {
-    while (!stopping) expect(store.stats());
+    while (writing > 0) expect(store.stats());
   });
-  for (int i = 0; i < 12; ++i) {
+  do {
     value_of(store.compact());
     CHECK(problems_of(store) == 0);
-  }
-  stopping = true;
+  } while (writing > 0);
   for (std::thread& thread : threads) thread.join();
   CHECK(failures == 0);
   for (int w = 0; w < writers; ++w) {
-    for (int i = 0; i < done[static_cast<std::size_t>(w)]; ++i) {
-      const auto found = value_of(store.find(std::to_string(w) + " " + std::to_string(i)));
-      REQUIRE(found.has_value() == (i % 3 == 0));
+    for (int i = 0; i < each; ++i) {
+      REQUIRE(value_of(store.find(name(w, i))).has_value() == (i % 3 == 0));
     }
   }
   CHECK(problems_of(store) == 0);

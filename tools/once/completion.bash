@@ -55,7 +55,8 @@ _once() {
 }
 
 _once_complete() {
-  local subcommands="run lock get ls log events stats dump load resolve rm sweep verify backup key"
+  local subcommands="run lock get ls log events stats dump load resolve rm sweep compact verify"
+  subcommands+=" backup salvage key"
   local subcommand="" store="" options="--json --help" word i position=0
   COMPREPLY=()
 
@@ -130,7 +131,7 @@ _once_complete() {
     log) options+=" --key --follow" ;;
     dump) options+=" --table --format --damaged-log" ;;
     load) options+=" --from --layout" ;;
-    backup) options+=" --layout" ;;
+    backup | salvage) options+=" --layout" ;;
     resolve) options+=" --as --value --code --message" ;;
     key)
       [[ $position == 0 ]] && options+=" smith content"

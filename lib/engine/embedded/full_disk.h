@@ -34,8 +34,15 @@ class FullDisk final : public rocksdb::EventListener {
   // `appends_before`: log_appends() before it was asked; nobody else may have asked meanwhile.
   [[nodiscard]] bool explains(const rocksdb::Status& refused, std::uint64_t appends_before);
 
-  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
-    if (error->IsNoSpace()) stopped_ = true;
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
+    if (!error->IsNoSpace()) return;
+    // A compaction that finds no room stops nothing: it is tried again by itself. (As an error it
+    // would also make RocksDB lose a flush that is about to run, and wait for it when it goes on.)
+    if (reason == rocksdb::BackgroundErrorReason::kCompaction) {
+      *error = rocksdb::Status::OK();
+    } else {
+      stopped_ = true;
+    }
   }
   // By itself it would look every five seconds.
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status error,
