@@ -141,7 +141,7 @@ _once_complete() {
 
   if [[ $cur == -* || ($subcommand == key && $position == 0) ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
-  elif [[ $position == 0 || ($subcommand == backup && $position == 1) ||
+  elif [[ $position == 0 || ($subcommand =~ ^(backup|salvage)$ && $position == 1) ||
     ($subcommand == key && $store == content) ]]; then
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -86,9 +86,11 @@ void salvage(const Arguments& arguments, Context& context) {
   } else {
     for (const Loss& loss : losses) say(line_of(loss));
     for (const std::string& mended : report->mended) say("nothing lost: " + mended);
-    out.line(fmt::format("saved {} into {}; {} could not be saved as it was",
-                         counted(report->rows, "row"), arguments.fresh,
-                         losses.empty() ? "nothing" : counted(losses.size(), "thing")));
+    const std::string lost = losses.empty()       ? "nothing is lost"
+                             : losses.size() == 1 ? "1 loss"
+                                                  : fmt::format("{} losses", losses.size());
+    out.line(
+        fmt::format("saved {} into {}; {}", counted(report->rows, "row"), arguments.fresh, lost));
   }
   out.finish(context);
   for (const std::string& problem : report->problems) {
