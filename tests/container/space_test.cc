@@ -1,0 +1,208 @@
+// Space: readers that hold it back, a journal that stays bounded, and a file that shrinks.
+#include <doctest/doctest.h>
+
+#include <deque>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "container/container_place.h"
+#include "container/file_system.h"
+#include "support/check_result.h"
+
+using namespace once;
+using namespace once::testing;
+using container::Container;
+using Kind = Op::Kind;
+
+namespace {
+
+// What readers and the writer of a host file share, without one. Thread-safe.
+class SharedPins final : public container::Pins {
+ public:
+  Result<bool> held(std::uint32_t slot) override {
+    MutexLock lock(mutex_);
+    return holders_.contains(slot);
+  }
+  Result<void> publish(std::uint32_t slot) override {
+    MutexLock lock(mutex_);
+    published_ = slot;
+    return {};
+  }
+  std::uint32_t take() {
+    MutexLock lock(mutex_);
+    holders_.insert(published_);
+    return published_;
+  }
+  void let_go(std::uint32_t slot) {
+    MutexLock lock(mutex_);
+    holders_.erase(holders_.find(slot));
+  }
+
+ private:
+  Mutex mutex_;
+  std::uint32_t published_ ONCE_GUARDED_BY(mutex_) = 0;
+  std::multiset<std::uint32_t> holders_ ONCE_GUARDED_BY(mutex_);
+};
+
+ContainerPlace open_shared(const std::shared_ptr<SimulatedDevice>& device,
+                           const std::shared_ptr<SharedPins>& pins, bool read_only) {
+  container::ContainerOptions options = test_options();
+  options.read_only = read_only;
+  ContainerPlace place{.device = device};
+  place.container = value_of(Container::open(device, pins, options));
+  if (place.container->fresh()) value_of(place.container->mark_created());
+  place.files = container::make_file_system(place.container);
+  return place;
+}
+
+struct Reader {
+  std::uint32_t pin = 0;
+  ContainerPlace place{};
+  Tree tree{};
+};
+
+void run(Runner& runner, FileModel& model, std::initializer_list<Op> ops) {
+  for (const Op& op : ops) {
+    CAPTURE(op.describe());
+    const Answer is = runner.run(op);
+    CAPTURE(is.describe());
+    REQUIRE(is == model.run(op));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("what a reader found when it opened stays as it was until it lets go") {
+  auto device = std::make_shared<SimulatedDevice>();
+  auto pins = std::make_shared<SharedPins>();
+  ContainerPlace writer = open_shared(device, pins, false);
+  Runner runner(writer.files);
+  FileModel model;
+  std::mt19937_64 random(5);
+  std::deque<Reader> readers;
+  run(runner, model, {{.kind = Kind::make_directory, .path = "/db"}});
+  std::uint64_t held_back = 0;
+  for (int round = 0; round < 300; ++round) {
+    const std::string path = "/db/" + std::to_string(round % 7) + (round % 2 ? ".sst" : ".log");
+    run(runner, model,
+        {{.kind = Kind::create, .path = path},
+         {.kind = Kind::append, .length = 1000 + random() % 20'000},
+         {.kind = Kind::sync},
+         {.kind = Kind::close},
+         {.kind = Kind::sync_directory, .path = "/db"}});
+    if (random() % 8 == 0) value_of(writer.container->compact({}));
+    if (random() % 4 == 0) {
+      Reader reader{.pin = pins->take()};
+      reader.place = open_shared(device, pins, true);
+      REQUIRE(read_tree(*reader.place.files, "", &reader.tree).ok());
+      REQUIRE(model.difference_to(reader.tree) == "");
+      CHECK(value_of(reader.place.container->unchanged()));
+      readers.push_back(std::move(reader));
+    }
+    held_back = std::max(held_back, writer.container->space().held_back);
+    // They come and go; the oldest often stays on.
+    if (readers.size() > 4 || (!readers.empty() && random() % 8 == 0)) {
+      const std::size_t which = random() % readers.size();
+      Reader& reader = readers[which];
+      Tree again;
+      REQUIRE(read_tree(*reader.place.files, "", &again).ok());
+      CHECK(again == reader.tree);
+      CHECK(testing::problem_with(writer) == "");
+      pins->let_go(reader.pin);
+      readers.erase(readers.begin() + static_cast<std::ptrdiff_t>(which));
+    }
+  }
+  CHECK(held_back > 0);
+  for (const Reader& reader : readers) pins->let_go(reader.pin);
+  readers.clear();
+  // Nothing is lost for good, however they went.
+  value_of(writer.container->compact({}));
+  value_of(writer.container->give_back());
+  CHECK(writer.container->space().held_back == 0);
+  CHECK(testing::problem_with(writer) == "");
+}
+
+TEST_CASE("a reader that stays holds back what is freed meanwhile, and nothing afterwards") {
+  auto device = std::make_shared<SimulatedDevice>();
+  auto pins = std::make_shared<SharedPins>();
+  ContainerPlace writer = open_shared(device, pins, false);
+  Runner runner(writer.files);
+  FileModel model;
+  run(runner, model,
+      {{.kind = Kind::create, .path = "/a.sst"},
+       {.kind = Kind::append, .length = 100'000},
+       {.kind = Kind::sync}});
+  const std::uint32_t stays = pins->take();
+  ContainerPlace reader = open_shared(device, pins, true);
+  for (int i = 0; i < 50; ++i) {
+    run(runner, model,
+        {{.kind = Kind::create, .path = "/b.sst"},
+         {.kind = Kind::append, .length = 100'000},
+         {.kind = Kind::sync},
+         {.kind = Kind::remove, .path = "/b.sst"},
+         {.kind = Kind::sync_directory, .path = "/"}});
+  }
+  run(runner, model, {{.kind = Kind::remove, .path = "/a.sst"}, {.kind = Kind::drop}});
+  CHECK(writer.container->space().held_back > 0);
+  std::string found;
+  REQUIRE(read_whole(*reader.files, "/a.sst", &found).ok());
+  CHECK(found == bytes_of(1, 100'000));
+  CHECK_FALSE(value_of(reader.container->unchanged()));
+  pins->let_go(stays);
+  run(runner, model, {{.kind = Kind::sync_directory, .path = "/"}});
+  value_of(writer.container->give_back());
+  CHECK(writer.container->space().held_back == 0);
+  CHECK(writer.container->space().bytes < 500'000);
+}
+
+TEST_CASE("journal and file stay bounded, whatever comes and goes") {
+  ContainerPlace place = value_of(open_place(std::make_shared<SimulatedDevice>()));
+  Runner runner(place.files);
+  FileModel model;
+  std::mt19937_64 random(11);
+  run(runner, model, {{.kind = Kind::make_directory, .path = "/db"}});
+  const std::uint64_t journal = place.container->space().journal_bytes;
+  std::uint64_t longest = 0;
+  for (int i = 0; i < 4000; ++i) {
+    const std::string path = "/db/" + std::to_string(random() % 20) + ".sst";
+    const std::string log = "/db/" + std::to_string(i) + ".log";
+    const std::string old = "/db/" + std::to_string(i - 3) + ".log";
+    run(runner, model,
+        {{.kind = Kind::create, .path = path},
+         {.kind = Kind::append, .length = random() % 30'000},
+         {.kind = Kind::sync},
+         {.kind = Kind::close},
+         {.kind = Kind::create, .path = log, .slot = 1},
+         {.kind = Kind::append, .length = 500, .slot = 1},
+         {.kind = Kind::sync, .slot = 1}});
+    if (i >= 3) run(runner, model, {{.kind = Kind::remove, .path = old}});
+    longest = std::max(longest, place.container->space().bytes);
+  }
+  CHECK(testing::problem_with(place) == "");
+  // Some 25 files: a snapshot of them, twice as much for what happens next, in two slots.
+  CHECK(place.container->space().journal_bytes <= 16 * journal);
+  std::uint64_t live = 0;
+  for (const auto& [path, bytes] : model.tree()) live += bytes ? bytes->size() : 0;
+  CAPTURE(live);
+  CHECK(longest < 2 * live + 2'000'000);  // besides logs that are being written, and the reserve
+  run(runner, model, {{.kind = Kind::drop, .slot = 1}});
+  for (const std::string& path : model.files()) {
+    if (path.ends_with(".log")) run(runner, model, {{.kind = Kind::remove, .path = path}});
+  }
+  value_of(place.container->compact({}));
+  live = 0;
+  for (const auto& [path, bytes] : model.tree()) live += bytes ? bytes->size() : 0;
+  const auto space = place.container->space();
+  CAPTURE(space.journal_bytes);
+  CAPTURE(space.used);
+  CAPTURE(space.free);
+  CAPTURE(space.held_back);
+  CHECK(space.bytes <= live * 13 / 10 + space.journal_bytes + 20 * 4096 + (256 << 10));
+  Tree found;
+  REQUIRE(read_tree(*place.files, "", &found).ok());
+  CHECK(model.difference_to(found) == "");
+}
