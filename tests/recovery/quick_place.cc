@@ -60,8 +60,6 @@ class QuickPlace final : public engine::Place {
   Result<void> admit(std::size_t bytes, bool from_reserve) override {
     return target_->admit(bytes, from_reserve);
   }
-  Result<void> admit_flush() override { return target_->admit_flush(); }
-  bool knows_room() const override { return target_->knows_room(); }
   std::uint64_t bytes() override { return target_->bytes(); }
   Result<void> give_back() override { return target_->give_back(); }
   engine::FreeBytes free_bytes() override { return target_->free_bytes(); }
