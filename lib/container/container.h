@@ -152,6 +152,9 @@ class Container {
   // so that a full disk is met before anything is written. `from_reserve`: of what is kept in
   // reserve, too. Errors: no_space, poisoned, io.
   Result<void> admit(std::uint64_t bytes, bool from_reserve = false);
+  // Makes room, out of the reserve too, for the tables of what stands in the logs. Errors: as
+  // admit().
+  Result<void> admit_flush();
   // While one of these exists, what is kept in reserve may be used: for removing and compacting.
   class CleaningUp {
    public:

@@ -253,6 +253,13 @@ Result<void> Container::admit(std::uint64_t bytes, bool from_reserve) {
               name());
 }
 
+Result<void> Container::admit_flush() {
+  if (auto writable = check_writable(); !writable) return writable;
+  MutexLock lock(mutex_);
+  if (auto reaped = reap(); !reaped) return reaped;
+  return secure(log_bytes_ + growth_step);
+}
+
 Result<std::uint64_t> Container::space_left() {
   auto left = device_->space_left();
   if (!left) return left;

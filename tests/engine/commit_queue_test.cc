@@ -39,7 +39,7 @@ struct Queue {
     std::ranges::copy(handles, families.begin());
     value_of(numbering.raise(1));
     queue = std::make_unique<CommitQueue>(*db, families, numbering, "/db",
-                                          std::make_shared<FullDisk>());
+                                          std::make_shared<FullDisk>(false));
   }
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;

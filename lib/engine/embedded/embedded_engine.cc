@@ -108,6 +108,7 @@ Result<void> EmbeddedEngine::resume() {
   MutexLock lock(resuming_);
   if (!full_disk_->stopped()) return {};
   const auto reserve = place_->clean_up();
+  if (auto room = place_->admit_flush(); !room) return room;
   full_disk_->resuming();
   const auto status = db_->Resume();
   if (!status.ok()) {

@@ -118,7 +118,7 @@ class EmbeddedEngine final : public Engine {
   const std::unique_ptr<Place> place_;
   const Options options_;
   const std::shared_ptr<const Clock> machine_clock_;
-  const std::shared_ptr<FullDisk> full_disk_ = std::make_shared<FullDisk>();
+  const std::shared_ptr<FullDisk> full_disk_ = std::make_shared<FullDisk>(place_->knows_room());
   std::unique_ptr<rocksdb::Env> env_;  // the place's, watched
   const ExpiryFilters filters_ = make_expiry_filters();
   std::unique_ptr<rocksdb::DB> db_;

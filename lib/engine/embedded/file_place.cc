@@ -108,6 +108,8 @@ class FilePlace final : public Place {
   Result<void> admit(std::size_t bytes, bool from_reserve) override {
     return container_->admit(bytes, from_reserve);
   }
+  Result<void> admit_flush() override { return container_->admit_flush(); }
+  bool knows_room() const override { return true; }
 
   std::uint64_t bytes() override { return container_->space().bytes; }
   Result<void> give_back() override { return container_->give_back(); }

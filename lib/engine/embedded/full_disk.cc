@@ -68,7 +68,7 @@ std::unique_ptr<rocksdb::Env> FullDisk::watch(rocksdb::Env* target) {
 }
 
 bool FullDisk::explains(const rocksdb::Status& refused, std::uint64_t appends_before) {
-  if (log_appends() != appends_before) return false;
+  if (!knows_room_ || log_appends() != appends_before) return false;
   // Incomplete: it was waiting for tables to be written, and they were not. That it has stopped may
   // not show here yet or any more, if somebody tried to go on at the moment at which it stopped.
   const bool waited_in_vain =

@@ -4,8 +4,13 @@
 // It stops when it cannot write tables or their list. Nothing of what was acknowledged is touched
 // by that: the logs have it. So it can go on when there is space (DB::Resume()), and until then
 // refuses commits before it writes any of them. When the log itself fails it is another matter:
-// that poisons (commit_queue.h). RocksDB does not tell the two apart, and so the appends to its
-// logs are counted.
+// that poisons (commit_queue.h). RocksDB does not tell the two apart, and so appends to its logs
+// are counted.
+//
+// RocksDB 7.8.3 may wait for ever when it is told to go on while there still is no room: a flush
+// that was about to run when it stopped is forgotten. So it is told only when the place knows that
+// there is room (Place::admit_flush()). Where the place does not know, all is as RocksDB does it by
+// itself, and poisons.
 #pragma once
 
 #include <rocksdb/env.h>
@@ -20,6 +25,9 @@ namespace once::engine {
 // Thread-safe.
 class FullDisk final : public rocksdb::EventListener {
  public:
+  // `knows_room`: whether the place does.
+  explicit FullDisk(bool knows_room) : knows_room_(knows_room) {}
+
   // What RocksDB has to run on, for its logs to be watched. Borrows `target`.
   [[nodiscard]] std::unique_ptr<rocksdb::Env> watch(rocksdb::Env* target);
 
@@ -35,9 +43,8 @@ class FullDisk final : public rocksdb::EventListener {
   [[nodiscard]] bool explains(const rocksdb::Status& refused, std::uint64_t appends_before);
 
   void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
-    if (!error->IsNoSpace()) return;
-    // A compaction that finds no room stops nothing: it is tried again by itself. (As an error it
-    // would also make RocksDB lose a flush that is about to run, and wait for it when it goes on.)
+    if (!knows_room_ || !error->IsNoSpace()) return;
+    // A compaction that finds no room stops nothing: it is tried again by itself.
     if (reason == rocksdb::BackgroundErrorReason::kCompaction) {
       *error = rocksdb::Status::OK();
     } else {
@@ -47,10 +54,11 @@ class FullDisk final : public rocksdb::EventListener {
   // By itself it would look every five seconds.
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status error,
                             bool* auto_recovery) override {
-    if (error.IsNoSpace()) *auto_recovery = false;
+    if (knows_room_ && error.IsNoSpace()) *auto_recovery = false;
   }
 
  private:
+  const bool knows_room_;
   std::atomic<bool> stopped_ = false;
   const std::shared_ptr<std::atomic<std::uint64_t>> log_appends_ =
       std::make_shared<std::atomic<std::uint64_t>>(0);

@@ -84,6 +84,10 @@ class Place {
   // `from_reserve` it may take of what is kept for removing and settling. Errors: no_space (nothing
   // was changed, and RocksDB knows nothing of it), poisoned, io.
   virtual Result<void> admit(std::size_t bytes, bool from_reserve) = 0;
+  // The same for tables of all that stands in logs only, out of the reserve too.
+  virtual Result<void> admit_flush() { return {}; }
+  // Whether it can tell at all; otherwise admit() always does.
+  [[nodiscard]] virtual bool knows_room() const { return false; }
 
   // Bytes on disk; 0 in memory.
   [[nodiscard]] virtual std::uint64_t bytes() = 0;
