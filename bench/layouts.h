@@ -5,7 +5,8 @@
 
 namespace once::bench {
 
-// Prints a line for each workload. Throws what measure() throws.
-void compare_layouts(const Settings& settings);
+// Prints a line for each workload. False: some ratio is below what it is to be at least. Throws
+// what measure() throws.
+[[nodiscard]] bool compare_layouts(const Settings& settings);
 
 }  // namespace once::bench

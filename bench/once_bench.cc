@@ -111,7 +111,8 @@ int main_of(int argc, char** argv) {
       ->check(CLI::Range(1, 100'000'000))
       ->capture_default_str();
   app.add_flag("--quick", quick, "3 rounds of 0.2 seconds");
-  app.add_flag("--layouts", layouts, "compare one file with a directory instead");
+  app.add_flag("--layouts", layouts,
+               "compare one file with a directory instead; exit 2 if a ratio is below its least");
   app.add_flag("--json", settings.json, "print JSON");
   CLI11_PARSE(app, argc, argv);
   if (quick) {
@@ -120,7 +121,7 @@ int main_of(int argc, char** argv) {
   }
   try {
     if (layouts) {
-      compare_layouts(settings);
+      if (!compare_layouts(settings)) return 2;
     } else {
       run(settings);
     }

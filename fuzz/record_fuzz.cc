@@ -13,6 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto record = model::decode_record(input)) {
     ONCE_CHECK(model::encode_record(*record) == input);
     ONCE_CHECK(record->retention >= Duration::zero());
+    ONCE_CHECK(record->fields.size() <= max_question_fields);
     // Nothing but a finished record is ever swept.
     if (model::may_remove(input, Time::max())) ONCE_CHECK(is_finished(record->status));
   }

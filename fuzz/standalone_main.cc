@@ -4,7 +4,8 @@
 //                                    corpora, past finds included, are part of the tests
 //   NAME --seed N                    on the bytes that seed N stands for; those targets that can
 //                                    tell every step
-//   NAME --seconds S [--seed FIRST]  on those of one seed after another, for so long
+//   NAME --seconds S [--seed FIRST]  on those of one seed after another, for so long; from one that
+//                                    the clock says, so that each time others are tried
 //
 // What fails tells by which file or seed.
 #include <unistd.h>
@@ -80,7 +81,10 @@ int try_seeds(const std::string& name, std::optional<std::uint64_t> seed,
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + std::chrono::seconds(*seconds);
   std::uint64_t tried = 0;
-  const std::uint64_t first = seed.value_or(1);
+  const std::uint64_t first = seed.value_or(static_cast<std::uint64_t>(
+      std::chrono::system_clock::now().time_since_epoch() / std::chrono::milliseconds(1)));
+  std::printf("from seed %llu on\n", static_cast<unsigned long long>(first));
+  std::fflush(stdout);
   for (; Clock::now() < end; ++tried) try_seed(name, first + tried);
   std::printf("%llu executions, seeds %llu on\n", static_cast<unsigned long long>(tried),
               static_cast<unsigned long long>(first));

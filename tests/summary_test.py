@@ -43,6 +43,10 @@ class SummaryTest(unittest.TestCase):
         self.assertEqual(summarize(test("OK", stderr=text), test("OK")),
                          ("1 passed, 0 failed, 1 skipped", True))
 
+    def test_cases_that_doctest_skips_are_told(self):
+        said = summarize(test("OK", DOCTEST.format(7, 7, 0, 1)))
+        self.assertEqual(said, ("7 passed, 0 failed, 1 skipped", True))
+
     def test_an_executable_without_a_report_is_one_case(self):
         self.assertEqual(summarize(test("OK"), test("OK", "hello")), ("2 passed, 0 failed", True))
 

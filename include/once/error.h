@@ -12,6 +12,7 @@
 #include <expected>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace once {
 
@@ -29,6 +30,9 @@ enum class ErrorCode : std::uint8_t {
   outcome_omitted = 14,  // it was done, but the outcome was too large to keep
   not_found = 15,        // there is no such record
   conflict = 16,         // the transaction met another one; transact() retries by itself
+  already_done = 20,     // there is an outcome already, and Conflict::reject was asked for
+  cancelled = 21,        // the wait was given up because its std::stop_token said so
+  retry_refused = 22,    // is_safe_to_retry() refused to have the work run again
 
   // What work says of its own failure; see the functions below.
   work_failed = 30,       // definite: it did not and will not happen. Kept, and replayed
@@ -36,6 +40,8 @@ enum class ErrorCode : std::uint8_t {
   work_retryable = 32,    // failed without effect; may be tried again. The key is released
   work_unknown = 33,      // it may have happened. The key goes in doubt
   wrong_type = 34,        // the stored outcome does not decode as the type asked for
+  work_timed_out = 35,    // ran out of time, and has no effect. Kept as a timeout, and replayed
+  work_killed = 36,       // was ended from outside, without effect. Kept as killed, and replayed
 
   // The store.
   store_locked = 50,   // another process (or this one) has the store open
@@ -61,6 +67,9 @@ struct [[nodiscard]] Error {
   std::string message{};       // for people: what, where, and what to do
   std::string failure_code{};  // only for work_failed: the work's own code, kept with the outcome
   bool replayed = false;       // true when this is a stored failure handed out again
+  // Only for mismatch, and when both questions came with digests of their fields: the names of
+  // those that differ, were added or are missing, in byte order. The message says which is which.
+  std::vector<std::string> differing_fields{};
 };
 
 // The result of everything that can fail.
@@ -78,5 +87,9 @@ Error work_not_started(std::string message);
 Error work_retryable(std::string message);
 // It may have happened (a timeout of the other side, say): the key goes in doubt.
 Error work_unknown(std::string message);
+// It ran out of time, or was ended from outside, and it is known not to have happened: kept as an
+// outcome of its own kind (OutcomeKind::timeout, killed), as long as a definite failure is.
+Error work_timed_out(std::string message);
+Error work_killed(std::string message);
 
 }  // namespace once

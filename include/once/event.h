@@ -6,6 +6,8 @@
 //       return std::unexpected(put.error());
 //     return "placed";
 //   });
+//
+// A Relay (once/outbox.h) delivers it.
 #pragma once
 
 #include <cstdint>
@@ -28,16 +30,20 @@ struct Event {
   std::uint64_t sequence = 0;  // given by the store, in the order of commits
   std::string id{};            // given by the store (UUIDv7) when empty
   std::string aggregate_type{};
-  std::string aggregate_id{};  // events of one aggregate are delivered in order
+  // Events of one aggregate (type and id together) are delivered in order. Those that name none
+  // wait for nobody.
+  std::string aggregate_id{};
   std::string type{};
   Bytes payload{};
   std::map<std::string, std::string> headers{};   // travel with the event
   std::map<std::string, std::string> metadata{};  // stay in the store
   EventStatus status = EventStatus::pending;
-  std::uint32_t retries = 0;
+  std::uint32_t retries = 0;  // attempts to deliver it that failed
   Time created_at{};
-  Time published_at{};  // 0 until delivered
-  Time expires_at{};    // delivered: when it may be swept; else 0
+  Time published_at{};       // 0 until delivered
+  Time expires_at{};         // delivered: when it may be swept; else 0
+  Time next_attempt_at{};    // pending, after a failure: not before this; else 0
+  std::string last_error{};  // why the last attempt failed; empty: none did
 
   friend bool operator==(const Event&, const Event&) = default;
 };

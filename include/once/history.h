@@ -35,7 +35,10 @@ struct HistoryEntry {
   Status status = Status::in_progress;  // of the record afterwards; without meaning for removed
   Token token{};
   std::uint32_t attempt = 0;
-  Holder holder{};     // who did it
+  // Who did it. What the owner of a reservation does (reserved, taken_over, completed, failed,
+  // released) is told of the holder that its record names: ReserveOptions::holder, if that was
+  // given.
+  Holder holder{};
   std::string note{};  // the reason or decision, for people
 
   friend bool operator==(const HistoryEntry&, const HistoryEntry&) = default;

@@ -6,10 +6,12 @@
 
 #include <array>
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "once/bytes.h"
 #include "once/clock.h"
@@ -49,6 +51,25 @@ struct Fingerprint {
   friend bool operator==(const Fingerprint&, const Fingerprint&) = default;
 };
 
+inline constexpr std::size_t max_question_fields = 64;
+inline constexpr std::size_t max_field_name_bytes = 255;
+
+// 64-bit digest of one field of what was asked, so that a mismatch can name the fields that differ
+// without their values being kept. See Question in once/question.h, which makes them.
+//
+// What a record keeps is a digest of this digest together with the key, so that equal values under
+// different keys do not look equal in a store. It is no secret all the same: who can read the store
+// can try values, and finds out those of which there are few (a yes or no, an amount). Keep no
+// digest of a field that must not be guessed; the fingerprint alone then tells that it differs.
+struct FieldDigest {
+  std::string name{};
+  std::array<std::uint8_t, 8> digest{};
+
+  // The first 8 bytes of SHA-256 over `value`.
+  [[nodiscard]] static FieldDigest of(std::string_view name, ByteView value);
+  friend auto operator<=>(const FieldDigest&, const FieldDigest&) = default;
+};
+
 struct Record {
   Status status = Status::in_progress;
   OnAbandon on_abandon = OnAbandon::in_doubt;
@@ -62,6 +83,7 @@ struct Record {
   Duration retention{};                      // how long a success will be kept
   Holder holder{};                           // who holds or held it
   std::optional<Fingerprint> fingerprint{};  // of the question, when one was given
+  std::vector<FieldDigest> fields{};         // of the question, bound to the key, by name
   std::optional<Fingerprint> outcome{};      // digest of the outcome kept, when finished
   std::uint64_t last_history = 0;            // sequence of this key's newest history row; 0: none
 

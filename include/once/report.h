@@ -2,10 +2,12 @@
 //
 //   const once::Stats stats = store.stats().value();
 //   if (stats.in_doubt > 0) page_somebody();
+//   if (store.status("charge:42").value() == once::KeyStatus::none) nobody_has_asked();
 //
 // All are values; times are the store's (see once/clock.h), sizes bytes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -13,6 +15,8 @@
 #include <string_view>
 #include <vector>
 
+#include "once/bytes.h"
+#include "once/clock.h"
 #include "once/outcome.h"
 #include "once/record.h"
 
@@ -23,6 +27,19 @@ struct Found {
   Record record{};
   std::optional<Outcome> outcome{};  // when completed or failed
 };
+
+// What Store::status() tells of a key.
+enum class KeyStatus : std::uint8_t {
+  none = 0,         // nobody has asked for it, or it was removed
+  in_progress = 1,  // somebody carries it out (or has ended without a word)
+  completed = 2,    // a success is replayed
+  failed = 3,       // a failure, timeout or killing is replayed
+  in_doubt = 4,     // resolve() decides
+  released = 5,     // free again after a try
+  expired = 6,      // finished, past retention, and not swept yet: as free as none
+};
+// "none", "in_progress", ... Never null.
+[[nodiscard]] std::string_view to_string(KeyStatus status) noexcept;
 
 // Told of long work: how much is done, of how much (0: not known), and of what kind.
 using Progress = std::function<void(std::uint64_t done, std::uint64_t total, std::string_view of)>;
@@ -43,6 +60,28 @@ struct CompactReport {
   std::uint64_t bytes_held = 0;  // of bytes_after: free once somebody who reads has ended
 };
 
+// Records of one tenant and operation.
+struct LabelStats {
+  Bytes tenant{};
+  Bytes operation{};
+  bool others = false;  // all those after the first max_label_stats, in key order
+  std::uint64_t in_progress = 0;
+  std::uint64_t completed = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t in_doubt = 0;
+  std::uint64_t released = 0;
+  std::uint64_t expired = 0;
+  std::uint64_t bytes = 0;  // of keys, records, outcomes and checkpoints, before compression
+  Duration average_ttl{};   // until finished records expire; those that never do are left out
+
+  [[nodiscard]] std::uint64_t active() const noexcept {
+    return in_progress + completed + failed + in_doubt + released;
+  }
+  [[nodiscard]] std::uint64_t total() const noexcept { return active() + expired; }
+};
+
+inline constexpr std::size_t max_label_stats = 1000;
+
 struct Stats {
   std::uint64_t in_progress = 0;  // live records by status
   std::uint64_t completed = 0;
@@ -51,6 +90,7 @@ struct Stats {
   std::uint64_t released = 0;
   std::uint64_t expired = 0;  // records past retention that no sweep has removed yet
   std::uint64_t events_pending = 0;
+  std::uint64_t events_waiting = 0;  // of these, failed before and not due for another attempt yet
   std::uint64_t events_delivered = 0;
   std::uint64_t events_dead = 0;
   std::uint64_t checkpoints = 0;
@@ -63,6 +103,21 @@ struct Stats {
   std::uint64_t replays = 0;     // answered from the store
   std::uint64_t busy = 0;        // refused because somebody held the key
   std::uint64_t mismatches = 0;  // refused because the question differed
+  std::uint64_t bytes = 0;       // of keys, records, outcomes and checkpoints, before compression
+  Duration average_ttl{};        // until finished records expire; those that never do are left out
+  Duration oldest_pending{};     // how long the oldest pending event has been waiting; 0: none
+  std::vector<LabelStats> labels{};  // by tenant and operation, `others` last
+
+  [[nodiscard]] std::uint64_t active() const noexcept {
+    return in_progress + completed + failed + in_doubt + released;
+  }
+  [[nodiscard]] std::uint64_t total() const noexcept { return active() + expired; }
+  // Of the questions that were answered since this Store was opened: how many from the store, 0
+  // to 1.
+  [[nodiscard]] double hit_rate() const noexcept {
+    const std::uint64_t answered = executions + replays;
+    return answered == 0 ? 0.0 : static_cast<double>(replays) / static_cast<double>(answered);
+  }
 };
 
 struct VerifyReport {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <variant>
 
 #include "once/key.h"
@@ -36,6 +37,17 @@ struct Provenance {
   Time created_at{};          // first reservation
   Time finished_at{};
   Time expires_at{};  // until when it will be replayed
+  // How long it will still be replayed, by the store's time when this was answered; `forever` when
+  // its retention has no end.
+  Duration time_to_live{};
+  // How often this Store has replayed it, this time included; 0 when the work ran for this call.
+  // Counted beside the outcome in the cache of replays (Options::replay_cache_bytes): it costs
+  // nothing, is not kept on disk, and starts again when the outcome has left the cache.
+  std::uint64_t access_count = 0;
+
+  // Names the execution that gave the answer, the same in every replay and in every process:
+  // "exec-" and the token in 16 hexadecimal digits. No two executions of a store share one.
+  [[nodiscard]] std::string execution_id() const;
 };
 
 // A stored outcome, handed out again.

@@ -15,7 +15,8 @@
 // J. T. Robinson, "On Optimistic Methods for Concurrency Control", 1981). So the work may run more
 // than once and must have no effect outside `tx`.
 //
-// A Transaction belongs to one call of the work: not thread-safe, not to be kept.
+// A Transaction belongs to one call of the work: not thread-safe, not to be kept. It changes one
+// store; for effects in several places see once/coordinator.h.
 #pragma once
 
 #include <functional>
@@ -45,12 +46,20 @@ class Transaction {
   Result<void> scan(ByteView from, ByteView to,
                     const std::function<bool(ByteView key, ByteView value)>& visit);
 
-  // These take effect when the transaction commits. Errors: invalid_argument, limit_exceeded
-  // (value over Options::max_outcome_bytes, event over Options::max_event_bytes).
+  // What follows takes effect when the transaction commits, all or nothing and with its durability
+  // (TransactOptions::durability). Until then it is kept in memory, and of the rows only this
+  // transaction's own get() and scan() know. What is passed is copied.
+
+  // Sets the value of `key`. Errors: invalid_argument (key not 1 to 4,096 bytes), limit_exceeded
+  // (value over Options::max_outcome_bytes).
   Result<void> put(ByteView key, ByteView value);
+  // Removes `key`; one that is not there is no error. Errors: invalid_argument, as put().
   Result<void> erase(ByteView key);
+  // Adds an event to the outbox, behind those of this transaction before it. Its sequence is given
+  // at the commit. Errors: limit_exceeded (over Options::max_event_bytes).
   Result<void> publish(Event event);
-  // Kept with the transaction's own key; see once/checkpoint.h.
+  // Keeps a finished step with the transaction's own key; see once/checkpoint.h. Errors:
+  // invalid_argument (an empty name), limit_exceeded.
   Result<void> save_checkpoint(ByteView name, ByteView data);
 
  private:

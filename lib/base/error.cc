@@ -24,6 +24,12 @@ std::string_view to_string(ErrorCode code) noexcept {
       return "not_found";
     case ErrorCode::conflict:
       return "conflict";
+    case ErrorCode::already_done:
+      return "already_done";
+    case ErrorCode::cancelled:
+      return "cancelled";
+    case ErrorCode::retry_refused:
+      return "retry_refused";
     case ErrorCode::work_failed:
       return "work_failed";
     case ErrorCode::work_not_started:
@@ -34,6 +40,10 @@ std::string_view to_string(ErrorCode code) noexcept {
       return "work_unknown";
     case ErrorCode::wrong_type:
       return "wrong_type";
+    case ErrorCode::work_timed_out:
+      return "work_timed_out";
+    case ErrorCode::work_killed:
+      return "work_killed";
     case ErrorCode::store_locked:
       return "store_locked";
     case ErrorCode::not_a_store:
@@ -78,6 +88,14 @@ Error work_retryable(std::string message) {
 
 Error work_unknown(std::string message) {
   return {.code = ErrorCode::work_unknown, .message = std::move(message)};
+}
+
+Error work_timed_out(std::string message) {
+  return {.code = ErrorCode::work_timed_out, .message = std::move(message)};
+}
+
+Error work_killed(std::string message) {
+  return {.code = ErrorCode::work_killed, .message = std::move(message)};
 }
 
 }  // namespace once

@@ -12,4 +12,16 @@ namespace once {
   return duration > Time::max() - time ? Time::max() : time + duration;
 }
 
+// The same for the time since boot, which deadlines of waits are told in.
+[[nodiscard]] constexpr Duration after(Duration since_boot, Duration duration) {
+  return after(Time(since_boot), duration).time_since_epoch();
+}
+
+// `milliseconds`, cut to what a duration can say. Nothing for less than nothing, or no number.
+[[nodiscard]] constexpr Duration duration_of(double milliseconds) {
+  constexpr auto end = static_cast<double>(Duration::max().count());  // rounded up: one too many
+  if (milliseconds >= end) return Duration::max();
+  return Duration(milliseconds > 0 ? static_cast<Duration::rep>(milliseconds) : 0);
+}
+
 }  // namespace once

@@ -175,6 +175,14 @@ void Allocator::cut(std::uint64_t end) {
   }
 }
 
+std::vector<Allocator::FreeRun> Allocator::free_runs() const {
+  std::vector<FreeRun> found;
+  for (const auto& [offset, run] : free_) {
+    found.push_back({.extent = {.offset = offset, .length = run.length}, .real = run.real});
+  }
+  return found;
+}
+
 Extents Allocator::runs(std::uint64_t bytes) const {
   Extents found;
   for (auto at = free_.begin(); at != free_.end();) {

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "container/layout.h"
 #include "once/error.h"
@@ -64,6 +65,12 @@ class Allocator {
   [[nodiscard]] Extents runs(std::uint64_t bytes) const;
   // These free blocks were punched out.
   void mark_hole(const Extent& extent);
+  // All that is free, lowest first, and whether it is known to be no hole.
+  struct FreeRun {
+    Extent extent{};
+    bool real = false;
+  };
+  [[nodiscard]] std::vector<FreeRun> free_runs() const;
 
  private:
   struct Run {

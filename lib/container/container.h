@@ -21,7 +21,10 @@
 // Fault model: see device.h. Any byte may be rotten: that is an error that names the place, or the
 // copy that is not is used.
 //
-// Lock order: File::mutex, then mutex_, then sync_mutex_.
+// Lock order: File::mutex, then mutex_, then sync_mutex_. Against it, under mutex_, only the mutex
+// of a file that nobody else can have: begin_writing(), attach_files() and write_again() before
+// open() returns, create() before the file is in the table, and reap() when the last handle is
+// gone.
 #pragma once
 
 #include <array>
@@ -148,13 +151,17 @@ class Container {
 
   // ---- Space ----
 
+  // How many bytes of what stands in the logs are in no table yet, at most. Not called under a
+  // lock.
+  using Unflushed = std::function<std::uint64_t()>;
   // Whether `bytes` more can be written into logs, and what that entails later. Makes room now,
   // so that a full disk is met before anything is written. `from_reserve`: of what is kept in
   // reserve, too. Errors: no_space, poisoned, io.
-  Result<void> admit(std::uint64_t bytes, bool from_reserve = false);
-  // Makes room, out of the reserve too, for the tables of what stands in the logs. Errors: as
+  Result<void> admit(std::uint64_t bytes, bool from_reserve = false,
+                     const Unflushed& unflushed = {});
+  // Makes room, out of the reserve too, for the tables of what stands in logs only. Errors: as
   // admit().
-  Result<void> admit_flush();
+  Result<void> admit_flush(const Unflushed& unflushed = {});
   // While one of these exists, what is kept in reserve may be used: for removing and compacting.
   class CleaningUp {
    public:
@@ -170,7 +177,8 @@ class Container {
   // What could still be written, as far as the disk knows.
   [[nodiscard]] Result<std::uint64_t> space_left();
   // Cuts the free end of the file off, and punches out large free runs. Moves files out of the way
-  // where more than half as much is free as is used.
+  // where more than half as much is free as is used. Of what was removed no byte is left in the
+  // file, apart from what is held back (SpaceReport).
   Result<void> give_back();
   // Moves files towards the beginning, then gives back. Others go on meanwhile.
   Result<void> compact(const SpaceProgress& progress);
@@ -244,17 +252,28 @@ class Container {
   Result<void> record_size(File& file, const Seal& seal) ONCE_REQUIRES(file.mutex);
 
   // Space, in container_space.cc.
-  Result<Extents> allocate(std::uint64_t bytes, bool from_reserve) ONCE_REQUIRES(mutex_);
+  // In no more than `pieces` of them.
+  Result<Extents> allocate(std::uint64_t bytes, const File& file, std::size_t pieces)
+      ONCE_REQUIRES(mutex_);
+  // What has to stay free when blocks are taken for that file.
+  [[nodiscard]] std::uint64_t kept_from(const File& file) const ONCE_REQUIRES(mutex_);
+  [[nodiscard]] std::uint64_t pending_bytes(const Unflushed& unflushed) const;
   Result<void> grow(std::uint64_t bytes) ONCE_REQUIRES(mutex_);
   // Cuts the free end off and punches out large free runs, all but the reserve.
   Result<void> cut_end();
+  // Writes zeros over what is left of old bytes in free blocks and behind the ends of files.
+  Result<void> wipe();
+  Result<void> wipe_behind(File& file);
   // Makes at least so many free bytes real ones: holes first, then growing.
   Result<void> secure(std::uint64_t bytes) ONCE_REQUIRES(mutex_);
+  // The same; on a full disk it does not leave out what was freed and only waits for a sync.
+  Result<void> secure_synced(std::uint64_t bytes) ONCE_REQUIRES(mutex_);
   void free_later(Freed freed) ONCE_REQUIRES(mutex_);
   void note_space() ONCE_REQUIRES(mutex_);
   Result<Extent> take_whole(std::uint64_t bytes) ONCE_REQUIRES(mutex_);
   Result<void> zero_fill(const Extents& extents);
   Result<void> reap() ONCE_REQUIRES(mutex_);
+  Result<void> reap_synced() ONCE_REQUIRES(mutex_);
   // The oldest epoch that a reader holds; epoch_ + 1 if none does.
   Result<std::uint64_t> oldest_held() ONCE_REQUIRES(mutex_);
   Result<void> begin_pins() ONCE_REQUIRES(mutex_);

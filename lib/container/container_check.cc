@@ -72,7 +72,11 @@ Result<FsckReport> Container::fsck(const SpaceProgress& progress) {
         (allocator_.end() - first_block_offset - blocks.free_bytes()) / block_bytes;
     for (const Freed& freed : freed_) claim("freed blocks", freed.extents);
     report.blocks = (allocator_.end() - first_block_offset) / block_bytes;
-    report.blocks_free = report.blocks - report.blocks_used;
+    // As the allocator has it, and not as what is left: that both make up all blocks is for whoever
+    // looks to find.
+    std::uint64_t held_back = 0;
+    for (const Freed& freed : freed_) held_back += length_of(freed.extents);
+    report.blocks_free = (allocator_.free_bytes() + held_back) / block_bytes;
     if (blocks.free_bytes() != allocator_.free_bytes()) {
       problem(fmt::format("{} bytes are free, and {} are nobody's", allocator_.free_bytes(),
                           blocks.free_bytes()));

@@ -17,6 +17,8 @@ constexpr std::uint64_t most_chunk = std::uint64_t{8} << 20;
 // Files up to this size are checked whole before they are read, larger ones at their end.
 constexpr std::uint64_t small_file = 64 << 10;
 constexpr std::size_t copy_bytes = std::size_t{1} << 20;
+// What is allocated in more pieces at once is worse than a longer container.
+constexpr std::size_t most_pieces = 32;
 
 }  // namespace
 
@@ -29,10 +31,19 @@ Result<void> Container::make_room(File& file, std::uint64_t end) {
   } else if (capacity > 0) {
     chunk = std::max(chunk, std::min(capacity, most_chunk));
   }
+  // Before the journal says what the table would refuse: a frame that is there cannot be taken
+  // back.
+  const std::size_t pieces = std::min(most_pieces, most_file_extents - file.extents->size());
+  if (pieces == 0) {
+    return fail(ErrorCode::no_space,
+                "{}: a file is in {} pieces, which is as many as can be; once compact writes it "
+                "anew",
+                name(), file.extents->size());
+  }
   MutexLock lock(mutex_);
-  auto taken = allocate(chunk, file.log);
+  auto taken = allocate(chunk, file, pieces);
   if (!taken && taken.error().code == ErrorCode::no_space) {
-    taken = allocate(round_up(end - capacity, block_bytes), file.log);
+    taken = allocate(round_up(end - capacity, block_bytes), file, pieces);
   }
   if (!taken) return pass(taken);
   if (file.log) {
@@ -99,8 +110,13 @@ Result<void> Container::append_plain(File& file, std::string_view bytes) {
   ++writes_;
   if (file.digest) {
     file.digest->add(bytes);
-    file.tail += bytes;
-    if (file.tail.size() > tail_bytes) file.tail.erase(0, file.tail.size() - tail_bytes);
+    // Not by way of all of them: the string would keep the room for as long as the file lives.
+    if (bytes.size() >= tail_bytes) {
+      file.tail.assign(bytes.substr(bytes.size() - tail_bytes));
+    } else {
+      file.tail += bytes;
+      if (file.tail.size() > tail_bytes) file.tail.erase(0, file.tail.size() - tail_bytes);
+    }
   }
   file.size += bytes.size();
   return {};
@@ -194,7 +210,13 @@ Result<void> Container::sync(File& file) {
     if (auto synced = sync_device(); !synced) return synced;
     MutexLock lock(file.mutex);
     file.durable = std::max(file.durable, size);
-    return {};
+    if (file.wal) return {};
+    // RocksDB removes tables and logs on the strength of what is in a MANIFEST now. Those removals
+    // come behind this frame, so that where they count it is damage if the MANIFEST ends before. A
+    // journal that finds no room for it finds none for them either.
+    auto recorded = record_size(file, {.size = file.durable});
+    const bool full = !recorded && recorded.error().code == ErrorCode::no_space;
+    return full ? Result<void>() : recorded;
   }
   Seal seal;
   {

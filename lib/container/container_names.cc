@@ -8,10 +8,6 @@
 namespace once::container {
 namespace {
 
-bool is_wal(std::string_view path) {
-  return path.ends_with(".log");
-}
-
 bool is_log(std::string_view path) {
   return is_wal(path) || path.substr(path.rfind('/') + 1).starts_with("MANIFEST-");
 }
@@ -77,7 +73,7 @@ Result<std::shared_ptr<File>> Container::create(const std::string& path) {
   if (table_.is_directory(normal)) return cannot("make", path, "it is a directory");
   auto id = new_id();
   if (!id) return pass(id);
-  auto file = std::make_shared<File>(*id, is_log(normal));
+  auto file = std::make_shared<File>(*id, is_log(normal), is_wal(normal));
   if (!file->log) {
     MutexLock file_lock(file->mutex);
     file->digest.emplace(seed_);

@@ -83,6 +83,11 @@ Result<void> Container::format(const ReadSuperblocks& cut_off) {
   if (auto begun = journal.begin(superblock.slots[0], superblock.generation, {}); !begun) {
     return begun;
   }
+  if (cut_off.newest.generation != 0) {
+    // As in begin_writing(): never both copies at a time.
+    auto kept = device_->write(superblock_offsets[1 - cut_off.spare], encode(cut_off.newest));
+    if (!kept) return kept;
+  }
   if (auto synced = device_->sync(); !synced) return synced;
   const std::string bytes = encode(superblock);
   for (const int copy : {cut_off.spare, 1 - cut_off.spare}) {
@@ -139,7 +144,7 @@ Result<void> Container::claim_all() {
 
 Result<void> Container::attach_files() {
   for (auto& [id, entry] : table_.entries()) {
-    auto file = std::make_shared<File>(id, entry.log);
+    auto file = std::make_shared<File>(id, entry.log, is_wal(table_.name_of(id)));
     MutexLock lock(file->mutex);
     file->extents = entry.extents;
     file->sealed = entry.seal;
@@ -189,8 +194,13 @@ Result<void> Container::begin_writing() {
   Superblock next = superblock_;
   ++next.generation;
   if (auto again = write_again(); !again) return again;
-  // Its sync makes durable what is about to be relied on.
-  ++writes_;
+  // An opening before may have been killed when only one copy of its superblock was on the disk,
+  // perhaps the spare one, which is overwritten next. Its sync makes durable what is about to be
+  // relied on, too.
+  if (auto written = write(superblock_offsets[1 - spare_], encode(superblock_)); !written) {
+    return written;
+  }
+  if (auto synced = sync_device(); !synced) return synced;
   if (auto written = write_superblock(next); !written) return written;
   first_id_ = next.generation << 24;
   if (auto begun = begin_pins(); !begun) return begun;

@@ -1,6 +1,7 @@
 // Reading a container's logs when they are damaged: whatever is whole of them, also behind the
 // damage.
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -46,19 +47,32 @@ struct Found {
   Envelope envelope{};
   std::uint64_t position = 0;
 };
+struct Search {
+  std::vector<Found> found{};
+  // Where too much looked like envelopes to go on.
+  std::optional<std::uint64_t> given_up{};
+};
 
-std::vector<Found> find_envelopes(std::string_view bytes, std::uint64_t file, std::uint64_t seed) {
-  std::vector<Found> found;
+Search find_envelopes(std::string_view bytes, std::uint64_t file, std::uint64_t seed) {
+  Search search;
+  SearchLimit limit(bytes.size());
   for (std::size_t at = 0; at < bytes.size();) {
-    const auto envelope = parse_envelope(bytes.substr(at), seed);
-    if (!envelope || envelope->file != file) {
+    const std::string_view rest = bytes.substr(at);
+    const std::size_t whole = claimed_bytes(rest, file);
+    const bool can_be = whole > 0 && whole <= rest.size();
+    if (can_be && !limit.spend(whole)) {
+      search.given_up = at;
+      break;
+    }
+    const auto envelope = can_be ? parse_envelope(rest, seed) : std::nullopt;
+    if (!envelope) {
       at += step;
       continue;
     }
-    found.push_back({.envelope = *envelope, .position = at});
-    at += envelope_bytes(envelope->payload.size());
+    search.found.push_back({.envelope = *envelope, .position = at});
+    at += whole;
   }
-  return found;
+  return search;
 }
 
 }  // namespace
@@ -81,7 +95,8 @@ Result<Container::DamagedLog> Container::read_damaged_log(const std::string& pat
   if (!size) return pass(size);
   const Extents there = within(*size, *extents);
   const Bytes stream = read_what_can_be(*device_, there);
-  const std::vector<Found> found = find_envelopes(stream, id, seed_);
+  const Search search = find_envelopes(stream, id, seed_);
+  const std::vector<Found>& found = search.found;
 
   DamagedLog log;
   std::uint64_t end = 0;  // of the last envelope, in the extents
@@ -113,6 +128,13 @@ Result<Container::DamagedLog> Container::read_damaged_log(const std::string& pat
     end = at->position + envelope_bytes(at->envelope.payload.size());
   }
   if (known > log.bytes.size()) missing(known - log.bytes.size());
+  if (search.given_up && log.problem.empty()) {
+    log.problem = fmt::format(
+        "byte {}: too much looks like more of a log after its first {} bytes to tell whether "
+        "anything is missing",
+        place_in(there, *search.given_up), log.bytes.size());
+    log.missing.push_back({.offset = log.bytes.size(), .length = stream.size() - *search.given_up});
+  }
   return log;
 }
 

@@ -14,7 +14,10 @@ constexpr std::uint64_t growth_step = 64 << 10;
 constexpr std::uint64_t most_growth = std::uint64_t{1} << 20;
 constexpr std::uint64_t least_reserve = 128 << 10;
 constexpr std::uint64_t most_reserve = std::uint64_t{4} << 20;
-// A file in more pieces than this is worse than a longer container.
+// Merging tables needs room for the new ones before the old ones go.
+constexpr std::uint64_t least_rewrite = 512 << 10;
+constexpr std::uint64_t most_rewrite = std::uint64_t{64} << 20;
+// Moving a file into more pieces than this is worse than a longer container.
 constexpr std::size_t most_pieces = 32;
 constexpr std::size_t most_extents = 1024;
 constexpr std::uint64_t punched_run = std::uint64_t{1} << 20;
@@ -74,6 +77,19 @@ Result<void> Container::secure(std::uint64_t bytes) {
   return {};
 }
 
+Result<void> Container::reap_synced() {
+  if (freed_.empty()) return {};
+  if (auto synced = sync_device(); !synced) return synced;
+  return reap();
+}
+
+Result<void> Container::secure_synced(std::uint64_t bytes) {
+  auto secured = secure(bytes);
+  if (secured || secured.error().code != ErrorCode::no_space) return secured;
+  if (auto reaped = reap_synced(); !reaped) return reaped;
+  return secure(bytes);
+}
+
 Result<Extent> Container::take_whole(std::uint64_t bytes) {
   auto taken = allocator_.take(bytes);
   if (!taken) {
@@ -85,18 +101,16 @@ Result<Extent> Container::take_whole(std::uint64_t bytes) {
   return *taken;
 }
 
-Result<Extents> Container::allocate(std::uint64_t bytes, bool from_reserve) {
+std::uint64_t Container::kept_from(const File& file) const {
+  if (file.log) return 0;
+  const std::uint64_t reserve = cleaning_ > 0 ? 0 : reserve_bytes();
+  return file.rewrite ? reserve + log_bytes_ + growth_step : reserve;
+}
+
+Result<Extents> Container::allocate(std::uint64_t bytes, const File& file, std::size_t pieces) {
   bytes = round_up(bytes, block_bytes);
   if (auto reaped = reap(); !reaped) return pass(reaped);
-  const std::uint64_t reserve = from_reserve || cleaning_ > 0 ? 0 : reserve_bytes();
-  auto secured = secure(bytes + reserve);
-  if (!secured && secured.error().code == ErrorCode::no_space && !freed_.empty()) {
-    // What was freed lately may only be waiting for a sync.
-    if (auto synced = sync_device(); !synced) return pass(synced);
-    if (auto reaped = reap(); !reaped) return pass(reaped);
-    if (allocator_.real_bytes() >= bytes + reserve) secured = {};
-  }
-  if (!secured) return pass(secured);
+  if (auto secured = secure_synced(bytes + kept_from(file)); !secured) return pass(secured);
   Extents taken;
   unwritten_.clear();
   const auto keep = [&](const Extent& extent) ONCE_REQUIRES(mutex_) {
@@ -109,7 +123,7 @@ Result<Extents> Container::allocate(std::uint64_t bytes, bool from_reserve) {
     left = 0;
   }
   while (left > 0) {
-    const bool scattered = taken.size() + 1 >= most_pieces;
+    const bool scattered = taken.size() + 1 >= pieces;
     auto piece = scattered ? allocator_.take(left) : allocator_.take_longest(left);
     if (!piece) {
       if (auto grown = grow(left); !grown) {
@@ -227,25 +241,39 @@ Result<void> Container::reap() {
   return {};
 }
 
-Result<void> Container::admit(std::uint64_t bytes, bool from_reserve) {
+// A log stays until the last of the families in it has its table.
+std::uint64_t Container::pending_bytes(const Unflushed& unflushed) const {
+  const std::uint64_t logged = log_bytes_;
+  return unflushed ? std::min(logged, unflushed()) : logged;
+}
+
+Result<void> Container::admit(std::uint64_t bytes, bool from_reserve, const Unflushed& unflushed) {
   if (auto writable = check_writable(); !writable) return writable;
   // For the log, and for what a flush makes of it.
   const auto cost = static_cast<std::int64_t>(2 * bytes);
   if (credit_.fetch_sub(cost) >= cost) return {};
+  const std::uint64_t pending = pending_bytes(unflushed);
   MutexLock lock(mutex_);
   credit_ = 0;
   const std::uint64_t needed = 2 * bytes + growth_step + (from_reserve ? 0 : reserve_bytes());
   if (auto reaped = reap(); !reaped) return reaped;
-  if (auto secured = secure(needed); !secured) return secured;
-  if (from_reserve) return {};
-  // What is in the logs already has to be flushed one day: that much need not be taken yet, but
-  // must be to be had.
-  auto left = device_->space_left();
-  if (!left) return pass(left);
-  if (allocator_.real_bytes() + *left >= needed + log_bytes_) {
-    // Blocks that are there let some more commits pass without another look.
-    credit_ = static_cast<std::int64_t>((allocator_.real_bytes() - needed + growth_step) / 4);
-    return {};
+  if (auto secured = secure_synced(needed); !secured) return secured;
+  // What is in the logs only has to be flushed one day, and tables have to be merged, or else
+  // nothing that is removed makes room: that much need not be taken yet, but must be to be had.
+  // What may take of the reserve is refused while admit_flush() still finds room.
+  const std::uint64_t later =
+      pending + (from_reserve ? std::min(pending, growth_step)
+                              : std::clamp(allocator_.end() / 8, least_rewrite, most_rewrite));
+  for (int tries = 0; tries < 2; ++tries) {
+    auto left = device_->space_left();
+    if (!left) return pass(left);
+    if (allocator_.real_bytes() + *left >= needed + later) {
+      if (from_reserve) return {};
+      // Blocks that are there let some more commits pass without another look.
+      credit_ = static_cast<std::int64_t>((allocator_.real_bytes() - needed + growth_step) / 4);
+      return {};
+    }
+    if (auto reaped = reap_synced(); !reaped) return reaped;
   }
   return fail(ErrorCode::no_space,
               "{}: the disk is full; free some space, or remove what is not needed (once rm, once "
@@ -253,11 +281,12 @@ Result<void> Container::admit(std::uint64_t bytes, bool from_reserve) {
               name());
 }
 
-Result<void> Container::admit_flush() {
+Result<void> Container::admit_flush(const Unflushed& unflushed) {
   if (auto writable = check_writable(); !writable) return writable;
+  const std::uint64_t pending = pending_bytes(unflushed);
   MutexLock lock(mutex_);
   if (auto reaped = reap(); !reaped) return reaped;
-  return secure(log_bytes_ + growth_step);
+  return secure_synced(pending + growth_step);
 }
 
 Result<std::uint64_t> Container::space_left() {
@@ -279,7 +308,41 @@ Result<void> Container::give_back() {
   if (auto cut = cut_end(); !cut) return cut;
   // Gaps before the last file cannot be cut off; when there are many it is moved into them.
   const SpaceReport now = space();
-  return now.free > now.used / 2 + most_reserve / 4 ? compact({}) : Result<void>();
+  return now.free > now.used / 2 + most_reserve / 4 ? compact({}) : wipe();
+}
+
+Result<void> Container::wipe_behind(File& file) {
+  MutexLock lock(file.mutex);
+  if (file.removed) return {};
+  std::uint64_t skip = file.log ? file.position : file.size;
+  Extents behind;
+  for (const Extent& extent : *file.extents) {
+    const std::uint64_t used = std::min(skip, extent.length);
+    skip -= used;
+    if (used < extent.length) {
+      behind.push_back({.offset = extent.offset + used, .length = extent.length - used});
+    }
+  }
+  return zero_fill(behind);
+}
+
+Result<void> Container::wipe() {
+  std::vector<std::shared_ptr<File>> files;
+  {
+    MutexLock lock(mutex_);
+    for (const Allocator::FreeRun& run : allocator_.free_runs()) {
+      // Zeros in a hole would take space that may not be there.
+      auto wiped =
+          run.real ? zero_fill({run.extent}) : device_->punch(run.extent.offset, run.extent.length);
+      if (!wiped) return std::unexpected(poison(std::move(wiped.error())));
+      ++writes_;
+    }
+    for (const auto& [id, entry] : table_.entries()) files.push_back(entry.file);
+  }
+  for (const auto& file : files) {
+    if (auto wiped = wipe_behind(*file); !wiped) return wiped;
+  }
+  return sync_device();
 }
 
 Result<void> Container::cut_end() {
@@ -437,7 +500,8 @@ Result<void> Container::compact(const SpaceProgress& progress) {
     }
     if (!any) break;
   }
-  return cut_end();
+  if (auto given = cut_end(); !given) return given;
+  return wipe();
 }
 
 }  // namespace once::container

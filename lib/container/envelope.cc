@@ -68,6 +68,16 @@ std::optional<Envelope> parse_envelope(std::string_view bytes, std::uint64_t see
                   .payload = bytes.substr(header_bytes, header.length)};
 }
 
+std::size_t claimed_bytes(std::string_view bytes, std::uint64_t file) {
+  if (bytes.size() < header_bytes) return 0;
+  // Mostly it is zeros.
+  if (std::memcmp(bytes.data() + 4, marker_bytes, 4) != 0) return 0;
+  const Header header = read_header(bytes);
+  const bool can_be = header.file == file && header.length > 0 &&
+                      header.length <= most_envelope_payload && header.durable <= header.offset;
+  return can_be ? envelope_bytes(header.length) : 0;
+}
+
 Result<std::string_view> EnvelopeReader::window(std::uint64_t position, std::size_t bytes) {
   if (position < window_start_ || position + bytes > window_start_ + window_.size()) {
     const std::uint64_t wanted =
@@ -105,10 +115,13 @@ Result<std::optional<Envelope>> EnvelopeReader::next() {
 
 namespace {
 
+enum class Vouched { no, yes, cannot_tell };
+
 // Whether an envelope behind the end says that what stood there was on disk.
-Result<bool> vouched_for(Device& device, const LogPlace& place, const LogMark& end) {
+Result<Vouched> vouched_for(Device& device, const LogPlace& place, const LogMark& end) {
   const std::uint64_t capacity = length_of(*place.extents);
   constexpr std::size_t step = std::size_t{1} << 20;
+  SearchLimit limit(capacity);
   Bytes bytes;
   Bytes found;
   for (std::uint64_t start = end.position; start < capacity; start += step) {
@@ -118,22 +131,23 @@ Result<bool> vouched_for(Device& device, const LogPlace& place, const LogMark& e
       return pass(read);
     }
     for (std::size_t at = 0; at < step && at + header_bytes <= bytes.size(); at += alignment) {
-      // Mostly it is zeros.
-      if (std::memcmp(bytes.data() + at + 4, marker_bytes, 4) != 0) continue;
-      const Header header = read_header(std::string_view(bytes).substr(at, header_bytes));
-      const std::size_t whole = envelope_bytes(header.length);
-      const bool later = header.file == place.file && header.offset > end.offset &&
-                         header.durable > end.offset && header.length <= most_envelope_payload &&
-                         whole <= capacity - start - at;
+      const std::string_view rest = std::string_view(bytes).substr(at);
+      const std::size_t whole = claimed_bytes(rest, place.file);
+      if (whole == 0 || whole > capacity - start - at) continue;
+      const Header header = read_header(rest);
+      // What it calls durable must have found room between the end and itself.
+      const bool later =
+          header.durable > end.offset && header.offset - end.offset < start + at - end.position;
       if (!later) continue;
+      if (!limit.spend(whole)) return Vouched::cannot_tell;
       found.resize(whole);
       if (auto read = read_stream(device, *place.extents, start + at, whole, found.data()); !read) {
         return pass(read);
       }
-      if (parse_envelope(found, place.seed)) return true;
+      if (parse_envelope(found, place.seed)) return Vouched::yes;
     }
   }
-  return false;
+  return Vouched::no;
 }
 
 }  // namespace
@@ -157,20 +171,22 @@ Result<LogScan> scan_log(Device& device, const LogPlace& place, std::uint64_t kn
     scan.end = reader.at();
     // Damage is what a second look finds as well.
     if (again && before.position == scan.end.position) break;
-    const std::uint64_t vouched_bytes = std::max(known, scan.durable);
-    bool vouched = scan.end.offset < vouched_bytes;
-    if (!vouched) {
+    Vouched vouched = Vouched::yes;
+    if (scan.end.offset >= std::max(known, scan.durable)) {
       auto found = vouched_for(device, place, scan.end);
       if (!found) return pass(found);
       vouched = *found;
     }
-    if (!vouched) {
+    if (vouched == Vouched::no) {
       scan.damage.clear();
       return scan;
     }
     scan.damage = fmt::format(
-        "byte {}: a log has {} whole bytes, and what was written after them is no longer there",
-        place_in(*place.extents, scan.end.position), scan.end.offset);
+        "byte {}: a log has {} whole bytes, and {}", place_in(*place.extents, scan.end.position),
+        scan.end.offset,
+        vouched == Vouched::yes
+            ? "what was written after them is no longer there"
+            : "too much after them looks like more of it to tell whether anything is missing");
   }
   return scan;
 }

@@ -16,7 +16,8 @@
 // Invariants:
 //   1. Ids are never used twice, so that what an older log left in the same place never counts.
 //   2. The first envelope that does not count is the end. If a later one calls those bytes durable,
-//      or the journal does, that is damage and not the end.
+//      or the journal does, that is damage and not the end. So it is where too much looks like a
+//      later one to be read (SearchLimit).
 // Fault model: what was written since the last sync may be there or not, in any mixture; any byte
 // may be rotten.
 #pragma once
@@ -48,6 +49,27 @@ struct Envelope {
 void append_envelope(Bytes& out, const Envelope& envelope, std::uint64_t seed);
 // The one at the start of `bytes`, if a whole one stands there.
 [[nodiscard]] std::optional<Envelope> parse_envelope(std::string_view bytes, std::uint64_t seed);
+// How many bytes it has if `bytes` begin with an envelope of this file; 0: they do not, whatever
+// comes after the header.
+[[nodiscard]] std::size_t claimed_bytes(std::string_view bytes, std::uint64_t file);
+
+// What may be read in search of envelopes where anything can stand. Whoever has bytes stored can
+// make them look like the beginnings of many large envelopes of the log that they get into, and
+// only the checksum at the end of each tells better: that many bytes times that many beginnings.
+class SearchLimit {
+ public:
+  explicit SearchLimit(std::uint64_t capacity) : left_(8 * capacity) {}
+  // False: there has been enough. Envelopes do not overlap, so those that were written do not cost
+  // more than the log has bytes.
+  bool spend(std::uint64_t bytes) {
+    const bool enough = bytes <= left_;
+    left_ -= enough ? bytes : left_;
+    return enough;
+  }
+
+ private:
+  std::uint64_t left_;
+};
 
 // Where in the extents an offset of the log is to be found: one in some kilobytes of envelopes.
 struct LogMark {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/mutex.h"
@@ -19,17 +20,25 @@ namespace once::container {
 
 inline constexpr std::size_t tail_bytes = 4096;
 
+[[nodiscard]] inline bool is_wal(std::string_view path) {
+  return path.ends_with(".log");
+}
+
 class File {
  public:
-  File(std::uint64_t file_id, bool is_log) : id(file_id), log(is_log) {}
+  File(std::uint64_t file_id, bool is_log, bool is_wal) : id(file_id), log(is_log), wal(is_wal) {}
 
   const std::uint64_t id;
   const bool log;
+  // A log that commits go to. The other logs, MANIFESTs, say which of the other files count.
+  const bool wal;
 
   // Held while the file is appended to or moved; before the container's own mutex.
   Mutex mutex;
   SharedExtents extents ONCE_GUARDED_BY(mutex) = std::make_shared<const Extents>();
   std::uint64_t size ONCE_GUARDED_BY(mutex) = 0;  // all that was appended
+  // Made of other tables, which go when it is done: it must leave room for what stands in logs.
+  std::atomic<bool> rewrite = false;
   // Has no name any more, so that nothing of it is journaled. Set under the container's mutex.
   std::atomic<bool> removed = false;
 

@@ -240,6 +240,7 @@ class ContainerFileSystem final : public rocksdb::FileSystem {
                            IODebugContext*) override {
     auto file = container_->create(path);
     if (!file) return to_status(file.error());
+    (*file)->rewrite = options.io_options.property_bag.contains(rewrite_property);
     *result = std::make_unique<WritableFile>(container_, std::move(*file), options);
     return IOStatus::OK();
   }

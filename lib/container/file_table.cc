@@ -36,10 +36,10 @@ std::unexpected<Error> impossible(const char* what, std::uint64_t id) {
 
 // No disk is as large; so sums of lengths stay within 64 bits.
 constexpr std::uint64_t most_bytes = std::uint64_t{1} << 50;
-constexpr std::size_t most_extents = 4096;
 
 bool possible(const Extents& extents) {
-  return extents.size() <= most_extents && std::ranges::all_of(extents, [](const Extent& extent) {
+  return extents.size() <= most_file_extents &&
+         std::ranges::all_of(extents, [](const Extent& extent) {
            return extent.offset % block_bytes == 0 && extent.length % block_bytes == 0 &&
                   extent.offset < most_bytes && extent.length < most_bytes;
          });

@@ -47,6 +47,9 @@ struct Seal {
   friend bool operator==(const Seal&, const Seal&) = default;
 };
 
+// A file in more pieces than this cannot be: whoever adds some has to look before it is journaled.
+inline constexpr std::size_t most_file_extents = 4096;
+
 struct Entry {
   std::uint64_t id = 0;
   bool log = false;

@@ -44,6 +44,14 @@ std::unexpected<Error> failed_for_good(int number, const std::string& doing,
   return std::unexpected(std::move(error));
 }
 
+// Whether this process may not have a file that reaches `end` (setrlimit(2)). Asked before, since
+// going beyond it is answered by a signal that ends the process; and it may be lowered at any time.
+bool is_over_the_limit(std::uint64_t end) {
+  struct rlimit limit{};
+  return ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+         end > limit.rlim_cur;
+}
+
 }  // namespace
 
 HostDevice::HostDevice(int file, std::string name, HostAccess access)
@@ -88,6 +96,9 @@ Result<void> HostDevice::read(std::uint64_t offset, std::size_t length, char* bu
 Result<void> HostDevice::write(std::uint64_t offset, std::string_view bytes) {
   if (auto may = allowed(HostAccess::write); !may) return may;
   const std::size_t length = bytes.size();
+  if (is_over_the_limit(offset + length)) {
+    return failed(EFBIG, fmt::format("writing {} bytes at {} of", length, offset), name_);
+  }
   while (!bytes.empty()) {
     const std::uint64_t at = offset + (length - bytes.size());
     const ssize_t put = ::pwrite(file_, bytes.data(), bytes.size(), to_off(at));
@@ -124,11 +135,7 @@ Result<void> HostDevice::resize(std::uint64_t bytes) {
 
 Result<void> HostDevice::grow(std::uint64_t from, std::uint64_t to) {
   const std::string doing = fmt::format("growing from {} to {} bytes", from, to);
-  struct rlimit limit{};
-  // Asked before, since going beyond it is answered by a signal that ends the process.
-  const bool limited = ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-                       to > limit.rlim_cur;
-  if (to > largest_file || limited) return failed(EFBIG, doing, name_);
+  if (to > largest_file || is_over_the_limit(to)) return failed(EFBIG, doing, name_);
   const int wrong = fallocate_fully(0, from, to - from);
   if (wrong == 0) return {};
   Result<void> zeros = std::unexpected(system_error(wrong, doing, name_));

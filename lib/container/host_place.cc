@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
@@ -41,7 +42,18 @@ constexpr std::pair<std::uint32_t, std::string_view> network_file_systems[] = {
     {0xbacbacbc, "VMware's shared folders"},
 };
 
+constexpr std::uint64_t nothing_pretended = ~std::uint64_t{0};
+std::atomic<std::uint64_t> pretended = nothing_pretended;
+
 }  // namespace
+
+PretendedFileSystem::PretendedFileSystem(std::uint64_t type) {
+  pretended = type;
+}
+
+PretendedFileSystem::~PretendedFileSystem() {
+  pretended = nothing_pretended;
+}
 
 Result<std::string> follow_links(const std::string& path) {
   std::filesystem::path name = path;
@@ -76,13 +88,16 @@ Result<void> check_file_system(const std::string& there, const std::string& path
     wrong = ::statfs(there.c_str(), &status) == 0 ? 0 : errno;
   } while (wrong == EINTR);
   if (wrong != 0) return std::unexpected(system_error(wrong, "opening", path));
-  const auto kind = network_file_system(static_cast<std::uint64_t>(status.f_type));
+  const std::uint64_t type = pretended;
+  const auto kind = network_file_system(
+      type == nothing_pretended ? static_cast<std::uint64_t>(status.f_type) : type);
   if (kind.empty()) return {};
   return fail(ErrorCode::unsupported,
               "{} is on {}, a file system that others may share or a program serves: locks there "
               "may not keep another machine out, and what was synced may not last, so that a store "
               "can be destroyed; keep it on a local disk, or set "
-              "Options::allow_network_file_system if only this machine uses it",
+              "Options::allow_network_file_system (once --allow-network-file-system) if only this "
+              "machine uses it",
               path, kind);
 }
 

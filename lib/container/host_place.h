@@ -21,6 +21,15 @@ namespace once::container {
 // Errors: unsupported if `there`, a file or a directory, is on one of those. `path` is for
 // messages.
 [[nodiscard]] Result<void> check_file_system(const std::string& there, const std::string& path);
+// While this lives every file of this process counts as being on the file system of that number,
+// for tests. One at a time.
+class PretendedFileSystem {
+ public:
+  explicit PretendedFileSystem(std::uint64_t type);
+  PretendedFileSystem(const PretendedFileSystem&) = delete;
+  PretendedFileSystem& operator=(const PretendedFileSystem&) = delete;
+  ~PretendedFileSystem();
+};
 
 // What is in a file, by the first sectors of its superblocks: a superblock that a crash has torn
 // may lack either end. `blank`: nothing, or zeros.

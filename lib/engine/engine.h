@@ -13,7 +13,8 @@
 //      see a smaller one appear.
 //   4. Tokens grow and are never given twice, across reopenings and crashes.
 //   5. A read error is an error, never "not there".
-//   6. `no_space` says that nothing was written. As soon as there is space, writing goes on.
+//   6. An event that is pending or dead is found by the outbox's cursor, whatever happened to it.
+//   7. `no_space` says that nothing was written. As soon as there is space, writing goes on.
 // All functions are safe to call from many threads at once unless they say otherwise.
 #pragma once
 
@@ -44,6 +45,29 @@ struct Current {
   const std::optional<Record>& record;  // as stored; past retention too
   Time now{};
   Token fresh;  // for the transition to grant; lost if it does not
+  // The events asked for (update_outbox), in the order asked, as stored; nullopt: gone.
+  std::span<const std::optional<Event>> events{};
+};
+
+// What happens to events that are in the outbox already.
+struct OutboxChange {
+  std::vector<Event> put{};            // over those with their sequences
+  std::vector<std::uint64_t> erase{};  // sequences
+  // Moves the place from which the outbox is read (0: it stays). Every event up to it must be
+  // settled (delivered or gone), or in `left`, or have been left behind before.
+  std::uint64_t from = 0;
+  std::vector<std::uint64_t> left{};
+
+  [[nodiscard]] bool empty() const {
+    return put.empty() && erase.empty() && from == 0 && left.empty();
+  }
+};
+
+// Where to look for events that are not settled yet: behind `from`, and the ones left behind.
+// Among both may be some that are.
+struct OutboxCursor {
+  std::uint64_t from = 0;
+  std::vector<std::uint64_t> left{};  // ascending, none greater than `from`
 };
 
 // What a transition decides on. Empty: nothing is written.
@@ -54,14 +78,15 @@ struct Change {
   bool drop_outcome = false;              // of the life of the key before
   std::optional<HistoryEntry> history{};  // the engine numbers it
   std::vector<Checkpoint> checkpoints{};
-  std::vector<Event> events{};
-  bool apply_data = false;  // write the DataChanges given to update()
+  std::vector<Event> events{};  // new ones
+  OutboxChange outbox{};        // only by update_outbox()
+  bool apply_data = false;      // write the DataChanges given to update()
   // Removes, renews or settles: on a full disk it may use what is kept in reserve.
   bool from_reserve = false;
 
   [[nodiscard]] bool empty() const {
     return !put && !remove && !outcome && !drop_outcome && !history && checkpoints.empty() &&
-           events.empty() && !apply_data;
+           events.empty() && outbox.empty() && !apply_data;
   }
 };
 
@@ -120,6 +145,10 @@ class Reading {
   virtual Result<std::optional<Found>> find(const Key& key) = 0;
   // One history row, nullopt if it is gone.
   virtual Result<std::optional<HistoryEntry>> history_at(std::uint64_t sequence) = 0;
+  // One event, nullopt if it is gone.
+  virtual Result<std::optional<Event>> event_at(std::uint64_t sequence) = 0;
+  // Costs what was left behind, never what was delivered.
+  virtual Result<OutboxCursor> outbox_cursor() = 0;
   virtual Result<void> rows(const RowRange& range, const RowVisitor& visit) = 0;
 };
 
@@ -128,6 +157,11 @@ struct CheckedBytes {
   std::uint64_t bytes = 0;   // on disk
   std::uint64_t blocks = 0;  // that must be used once or free; 0: there are none to account for
   std::uint64_t blocks_free = 0;
+};
+
+struct CommitCounts {
+  std::uint64_t commits = 0;
+  std::uint64_t syncs = 0;  // fewer than commits when several share one
 };
 
 class Engine {
@@ -148,11 +182,21 @@ class Engine {
                               const DataChanges* data = nullptr) = 0;
   // The same for many keys in one atomic commit. Later updates see what earlier ones decided.
   virtual Result<void> update_many(std::span<const Update> updates, Durability durability) = 0;
+  // As update(), for a change of events that are there already: shows the transition those with
+  // `sequences` as well. All such changes of a store go by one key, so that they come one after the
+  // other.
+  virtual Result<void> update_outbox(const Key& key, std::span<const std::uint64_t> sequences,
+                                     const Transition& transition, Durability durability) = 0;
   // Appends events by themselves; sets their sequences.
   virtual Result<void> append(std::span<Event> events, Durability durability) = 0;
 
   // The record and the outcome that belongs to it. Past retention: nullopt.
   virtual Result<std::optional<Found>> find(const Key& key) = 0;
+  // The record as it is stored, past retention too.
+  virtual Result<std::optional<Record>> record(const Key& key) = 0;
+  // The checkpoint `name` of `key` as it is stored, of an earlier life of the key too. A transition
+  // may ask for those of its own key.
+  virtual Result<std::optional<Checkpoint>> checkpoint(const Key& key, ByteView name) = 0;
   virtual Result<std::unique_ptr<DataView>> view() = 0;
   virtual Result<std::unique_ptr<Reading>> read() = 0;
   // rows() of a reading made for it.
@@ -165,6 +209,8 @@ class Engine {
   virtual Result<SweepReport> sweep(const Progress& progress) = 0;
   // Counts rows and bytes; leaves the counters of Store alone.
   virtual Result<Stats> stats() = 0;
+  // What was committed since this engine was opened.
+  [[nodiscard]] virtual CommitCounts commit_counts() const { return {}; }
   // As sweep(), for what does not expire too, and leaves no gaps on disk.
   virtual Result<CompactReport> compact(const Progress& progress) = 0;
   // Reads every byte on disk against its checksum, and tells each `problem`.

@@ -1,6 +1,7 @@
 #include "keys/json_tree.h"
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -15,15 +16,6 @@ using Json = nlohmann::json;
 using Kind = JsonNode::Kind;
 
 constexpr std::size_t longest_detail = 200;
-
-// Only ASCII, and not too much of it: what is no JSON need not be text at all.
-std::string printable(std::string_view text) {
-  std::string safe(text.substr(0, longest_detail));
-  for (char& c : safe) {
-    if (c < ' ' || c > '~') c = '?';
-  }
-  return text.size() > longest_detail ? safe + "..." : safe;
-}
 
 // Builds the tree from the parser's events. The parser itself does not recurse.
 class TreeBuilder final : public nlohmann::json_sax<Json> {
@@ -51,15 +43,10 @@ class TreeBuilder final : public nlohmann::json_sax<Json> {
     return true;
   }
   bool end_object() override {
-    auto& members = open_.back().children;
-    std::sort(members.begin(), members.end(),
-              [](const JsonNode& a, const JsonNode& b) { return utf16_less(a.name, b.name); });
-    const auto twice =
-        std::adjacent_find(members.begin(), members.end(),
-                           [](const JsonNode& a, const JsonNode& b) { return a.name == b.name; });
-    if (twice == members.end()) return end();
+    const std::string* twice = sort_members(open_.back());
+    if (twice == nullptr) return end();
     return refuse(fmt::format("the member '{}' is there twice at {}; name each member once",
-                              printable(twice->name), place(false)));
+                              printable(*twice), place(false)));
   }
   bool end_array() override { return end(); }
 
@@ -151,6 +138,64 @@ Result<JsonNode> parse_json(std::string_view json) {
   auto tree = builder.take();
   if (tree && !parsed) return fail(ErrorCode::invalid_argument, "this is no JSON");
   return tree;
+}
+
+const std::string* sort_members(JsonNode& object) {
+  auto& members = object.children;
+  std::ranges::sort(members, utf16_less, &JsonNode::name);
+  const auto twice = std::ranges::adjacent_find(members, {}, &JsonNode::name);
+  return twice == members.end() ? nullptr : &twice->name;
+}
+
+JsonNode* find_child(JsonNode& node, std::string_view name) {
+  if (node.kind == Kind::object) {
+    const auto at = std::ranges::lower_bound(node.children, name, utf16_less, &JsonNode::name);
+    return at != node.children.end() && at->name == name ? &*at : nullptr;
+  }
+  // An index: digits without a leading zero.
+  if (node.kind != Kind::array || name.empty() || (name.size() > 1 && name[0] == '0')) {
+    return nullptr;
+  }
+  std::size_t index = 0;
+  const auto [stop, code] = std::from_chars(name.data(), name.data() + name.size(), index);
+  if (code != std::errc{} || stop != name.data() + name.size()) return nullptr;
+  return index < node.children.size() ? &node.children[index] : nullptr;
+}
+
+std::string printable(std::string_view text) {
+  std::string safe(text.substr(0, longest_detail));
+  for (char& c : safe) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return text.size() > longest_detail ? safe + "..." : safe;
+}
+
+namespace {
+
+// Not deeper than max_json_depth.
+void write(const JsonNode& node, std::string& out) {
+  if (node.kind == Kind::scalar) {
+    out += node.text;
+    return;
+  }
+  const bool object = node.kind == Kind::object;
+  out += object ? '{' : '[';
+  bool first = true;
+  for (const JsonNode& child : node.children) {
+    if (!first) out += ',';
+    first = false;
+    if (object) out += quote(child.name) + ':';
+    write(child, out);
+  }
+  out += object ? '}' : ']';
+}
+
+}  // namespace
+
+std::string write_json(const JsonNode& node) {
+  std::string text;
+  write(node, text);
+  return text;
 }
 
 std::string quote(std::string_view text) {

@@ -22,8 +22,11 @@ inline constexpr std::size_t max_json_depth = 500;
 struct JsonNode {
   enum class Kind : std::uint8_t { scalar, array, object };
 
+  // Whether a node counts, while a selection is made (selection.h).
+  enum class Mark : std::uint8_t { none, leads_to_included, included, excluded };
+
   Kind kind = Kind::scalar;
-  bool excluded = false;
+  Mark mark = Mark::none;
   std::string name{};                // of a member, as the text means it (not escaped)
   std::string text{};                // of a scalar, canonical
   std::vector<JsonNode> children{};  // members sorted by name, or elements
@@ -31,6 +34,19 @@ struct JsonNode {
 
 // Errors: invalid_argument, saying what and where.
 [[nodiscard]] Result<JsonNode> parse_json(std::string_view json);
+
+// The tree as the canonical text that it stands for.
+[[nodiscard]] std::string write_json(const JsonNode& node);
+
+// Sorts the members of an object by name. The name that is there twice, or null.
+[[nodiscard]] const std::string* sort_members(JsonNode& object);
+
+// The child of an object by its name, or of an array by its index in decimal digits; null when
+// there is none. The members are sorted.
+[[nodiscard]] JsonNode* find_child(JsonNode& node, std::string_view name);
+
+// Only ASCII, and not too much of it: what is no JSON need not be text at all.
+[[nodiscard]] std::string printable(std::string_view text);
 
 // `text` (valid UTF-8) as a JSON string with no more escapes than needed (RFC 8785, 3.2.2.2).
 [[nodiscard]] std::string quote(std::string_view text);

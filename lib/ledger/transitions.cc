@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 #include "base/saturating.h"
+#include "ledger/question.h"
+#include "model/record_codec.h"
 
 namespace once::ledger {
 namespace {
@@ -23,23 +25,25 @@ Decision<T> refuse(std::unexpected<Error>&& error) {
   return {.answer = std::move(error)};
 }
 
-bool asks_differently(const Record& record, const ReserveOptions& options) {
-  return record.fingerprint && options.fingerprint && *record.fingerprint != *options.fingerprint;
-}
-
-std::unexpected<Error> mismatch(const Key& key) {
-  return fail(ErrorCode::mismatch,
-              "key {} was used for a different question (its fingerprint differs); use a new key "
-              "for a new question",
-              key.to_string());
-}
-
 std::unexpected<Error> busy(const Moment& moment) {
   return fail(ErrorCode::busy,
               "key {} is being carried out by {} (attempt {}, for another {} ms unless renewed); "
               "ask again later, or wait longer",
               moment.key.to_string(), to_string(moment.record->holder), moment.record->attempt,
               std::max<std::int64_t>((moment.record->lease_until - moment.now).count(), 0));
+}
+
+// Refuses what would take an unfinished transaction out of the hands of its coordinator.
+Result<void> leave_to_coordinator(const Moment& moment) {
+  if (moment.has_plan == nullptr) return {};
+  auto planned = (*moment.has_plan)(moment.key, moment.record->origin);
+  if (!planned) return pass(planned);
+  if (!*planned) return {};
+  return fail(ErrorCode::busy,
+              "key {} is a transaction that is not finished, and only its coordinator may go on "
+              "with it: have it do so (Coordinator::recover or recover_all); `once transaction "
+              "show STORE {}` tells whom it waits for",
+              moment.key.to_string(), moment.key.to_string());
 }
 
 std::unexpected<Error> in_doubt(const Key& key) {
@@ -73,7 +77,9 @@ const Record* owned(const Moment& moment, Token token) {
   return mine ? record : nullptr;
 }
 
-// Writes `record` and the row of history that tells what happened to it.
+// Writes `record` and the row of history that tells what happened to it. What its owner does is
+// told of the record's holder: the owner may have been named by the one who asks for it, as `once
+// run` names the guardian of its command.
 engine::Change put(const Moment& moment, Record record, What what, std::string_view note) {
   record.updated_at = moment.now;
   engine::Change change;
@@ -86,7 +92,7 @@ engine::Change put(const Moment& moment, Record record, What what, std::string_v
       .status = record.status,
       .token = record.token,
       .attempt = record.attempt,
-      .holder = moment.self,
+      .holder = is_by_owner(what) ? record.holder : moment.self,
       .note = std::string(note)};
   change.put = std::move(record);
   return change;
@@ -104,6 +110,7 @@ Record granted_record(const Moment& moment, const ReserveOptions& options) {
                 .retention = options.retention,
                 .holder = options.holder.value_or(moment.self),
                 .fingerprint = options.fingerprint,
+                .fields = model::bind_fields(moment.key, options.fields),
                 .outcome = {}};
   if (const Record* before = live(moment)) {
     record.origin = before->origin;
@@ -156,18 +163,35 @@ std::string note_of(const Outcome& outcome) {
 
 }  // namespace
 
+bool is_by_owner(What what) {
+  switch (what) {
+    case What::reserved:
+    case What::taken_over:
+    case What::completed:
+    case What::failed:
+    case What::released:
+      return true;
+    case What::in_doubt:
+    case What::resolved:
+    case What::removed:
+      break;
+  }
+  return false;
+}
+
 bool is_held(const Record& record, Time now, Liveness owner) {
   return record.status == Status::in_progress && record.lease_until > now &&
          owner != Liveness::dead;
 }
 
-Provenance provenance_of(const Record& record) {
+Provenance provenance_of(const Record& record, Time now) {
   return {.token = record.token,
           .attempt = record.attempt,
           .replayed = true,
           .created_at = record.created_at,
           .finished_at = record.updated_at,
-          .expires_at = record.expires_at};
+          .expires_at = record.expires_at,
+          .time_to_live = record.expires_at == Time::max() ? forever : record.expires_at - now};
 }
 
 Decision<ReserveDecision> reserve(const Moment& moment, const ReserveOptions& options) {
@@ -175,9 +199,12 @@ Decision<ReserveDecision> reserve(const Moment& moment, const ReserveOptions& op
   const Record* record = live(moment);
   if (record == nullptr || record->status == Status::released) return grant(moment, options);
   if (record->status == Status::in_doubt) return refuse<Answer>(in_doubt(moment.key));
-  if (asks_differently(*record, options)) return refuse<Answer>(mismatch(moment.key));
-  if (is_finished(record->status)) return {.answer = Answer(provenance_of(*record))};
+  if (asks_differently(moment.key, *record, options)) {
+    return refuse<Answer>(mismatch(moment.key, *record, options));
+  }
+  if (is_finished(record->status)) return {.answer = Answer(provenance_of(*record, moment.now))};
   if (is_held(*record, moment.now, moment.owner)) return refuse<Answer>(busy(moment));
+  if (auto free = leave_to_coordinator(moment); !free) return refuse<Answer>(pass(free));
   if (record->on_abandon == OnAbandon::rerun) return grant(moment, options);
 
   Record abandoned = *record;
@@ -196,7 +223,7 @@ Decision<Provenance> finish(const Moment& moment, Token token, const Outcome& ou
     Decision<Provenance> decision{.answer = Provenance{}};
     decision.change = put(moment, record, what_of(outcome), note_of(outcome));
     decision.change.outcome = outcome;
-    decision.answer = provenance_of(*decision.change.put);
+    decision.answer = provenance_of(*decision.change.put, moment.now);
     decision.answer->replayed = false;
     return decision;
   }
@@ -204,7 +231,7 @@ Decision<Provenance> finish(const Moment& moment, Token token, const Outcome& ou
   const bool same = record != nullptr && is_finished(record->status) && record->token == token &&
                     record->outcome == outcome.digest();
   if (!same) return refuse<Provenance>(fenced(moment, token));
-  Provenance provenance = provenance_of(*record);
+  Provenance provenance = provenance_of(*record, moment.now);
   provenance.replayed = false;
   return {.answer = provenance};
 }
@@ -222,7 +249,40 @@ Decision<TransactDecision> transact(const Moment& moment, const ReserveOptions& 
   decision.change = put(moment, std::move(record), what_of(outcome), note_of(outcome));
   decision.change.outcome = outcome;
   decision.change.apply_data = true;
-  decision.answer = provenance_of(*decision.change.put);
+  decision.answer = provenance_of(*decision.change.put, moment.now);
+  decision.answer->replayed = false;
+  return decision;
+}
+
+Decision<Provenance> replace(const Moment& moment, const Replacement& replacement,
+                             const ReserveOptions& options, const Outcome& outcome) {
+  const Record* before = live(moment);
+  if (before != nullptr) {
+    const bool kept = before->status == Status::completed || before->status == Status::failed;
+    if (!kept || before->token != replacement.seen) {
+      return refuse<Provenance>(fenced(moment, replacement.token));
+    }
+    if (asks_differently(moment.key, *before, options)) {
+      return refuse<Provenance>(mismatch(moment.key, *before, options));
+    }
+  }
+  Record record = granted_record(moment, options);
+  // Another execution began after this one drew its token: tokens of a key grow all the same.
+  const bool overtaken = before != nullptr && before->token > replacement.token;
+  if (overtaken && !replacement.merged) {
+    return refuse<Provenance>(fenced(moment, replacement.token));
+  }
+  if (!overtaken) record.token = replacement.token;
+  if (before == nullptr) record.origin = record.token;
+  if (before != nullptr && !record.fingerprint) record.fingerprint = before->fingerprint;
+  record = finished(std::move(record), outcome, options.retention, moment.now);
+  Decision<Provenance> decision{.answer = Provenance{}};
+  decision.change = put(moment, std::move(record), what_of(outcome),
+                        before == nullptr    ? ""
+                        : replacement.merged ? "merged"
+                                             : "refreshed");
+  decision.change.outcome = outcome;
+  decision.answer = provenance_of(*decision.change.put, moment.now);
   decision.answer->replayed = false;
   return decision;
 }
@@ -256,13 +316,14 @@ Decision<std::monostate> settled(engine::Change&& change) {
 
 }  // namespace
 
-Decision<std::monostate> release(const Moment& moment, Token token, std::string_view reason) {
+Decision<std::monostate> release(const Moment& moment, Token token, std::string_view reason,
+                                 std::optional<Duration> retention) {
   const Record* mine = owned(moment, token);
   if (mine == nullptr) return refuse<std::monostate>(fenced(moment, token));
   Record record = *mine;
   record.status = Status::released;
   record.lease_until = {};
-  record.expires_at = after(moment.now, record.retention);
+  record.expires_at = after(moment.now, retention.value_or(record.retention));
   return settled(put(moment, std::move(record), What::released, reason));
 }
 
@@ -290,11 +351,20 @@ Decision<std::monostate> resolve(const Moment& moment, Verdict verdict, const Ou
                                moment.key.to_string(), to_string(record->status)));
   }
   if (is_held(*record, moment.now, moment.owner)) return refuse<Answer>(busy(moment));
+  auto free = leave_to_coordinator(moment);
+  const bool back_to_coordinator = !free && free.error().code == ErrorCode::busy &&
+                                   record->status == Status::in_doubt && verdict == Verdict::rerun;
+  if (!free && !back_to_coordinator) return refuse<Answer>(pass(free));
 
   // A token of its own, so that the owner before, should it come back, is fenced.
   Record decided = *record;
   decided.token = moment.fresh;
   decided.lease_until = {};
+  if (back_to_coordinator) {
+    // Not released: what is released may be forgotten, and anybody may take it.
+    decided.status = Status::in_progress;
+    return settled(put(moment, std::move(decided), What::resolved, "rerun"));
+  }
   if (verdict == Verdict::rerun) {
     decided.status = Status::released;
     decided.expires_at = after(moment.now, decided.retention);
@@ -308,10 +378,13 @@ Decision<std::monostate> resolve(const Moment& moment, Verdict verdict, const Ou
   return settled(std::move(change));
 }
 
-Decision<bool> remove(const Moment& moment) {
+Decision<bool> remove(const Moment& moment, const RemoveOptions& options) {
   const Record* record = live(moment);
   if (record == nullptr) return {.answer = false};
   if (is_held(*record, moment.now, moment.owner)) return refuse<bool>(busy(moment));
+  if (!is_finished(record->status) && !options.unfinished_transaction) {
+    if (auto free = leave_to_coordinator(moment); !free) return refuse<bool>(pass(free));
+  }
   Decision<bool> decision{.answer = true};
   decision.change = put(moment, *record, What::removed, to_string(record->status));
   decision.change.history->deadline = {};
@@ -322,11 +395,20 @@ Decision<bool> remove(const Moment& moment) {
 }
 
 Decision<std::monostate> save_checkpoint(const Moment& moment, Token token, Checkpoint checkpoint) {
+  std::vector<Checkpoint> one;
+  one.push_back(std::move(checkpoint));
+  return save_checkpoints(moment, token, std::move(one));
+}
+
+Decision<std::monostate> save_checkpoints(const Moment& moment, Token token,
+                                          std::vector<Checkpoint> checkpoints) {
   if (owned(moment, token) == nullptr) return refuse<std::monostate>(fenced(moment, token));
-  checkpoint.token = token;
-  checkpoint.created_at = moment.now;
+  for (Checkpoint& checkpoint : checkpoints) {
+    checkpoint.token = token;
+    checkpoint.created_at = moment.now;
+  }
   Decision<std::monostate> decision{.answer = std::monostate{}};
-  decision.change.checkpoints.push_back(std::move(checkpoint));
+  decision.change.checkpoints = std::move(checkpoints);
   return decision;
 }
 

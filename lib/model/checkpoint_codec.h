@@ -13,6 +13,8 @@
 // only when the commit is put together: the row is encoded before, and patched then.
 #pragma once
 
+#include <string_view>
+
 #include "once/bytes.h"
 #include "once/checkpoint.h"
 #include "once/error.h"
@@ -22,6 +24,9 @@ namespace once::model {
 inline constexpr std::uint8_t checkpoint_version = 1;
 inline constexpr std::size_t checkpoint_sequence_offset = 10;
 inline constexpr std::size_t checkpoint_fixed_bytes = 34;
+
+// The checkpoint that makes a key a transaction of a coordinator (transaction/transaction_log.h).
+inline constexpr std::string_view plan_checkpoint = "once.tx.plan";
 
 // The data is less than 4 GiB; Options::max_outcome_bytes sees to that.
 [[nodiscard]] Bytes encode_checkpoint(const Checkpoint& checkpoint);

@@ -35,11 +35,13 @@ bool read_pairs(Reader& in, Pairs& pairs) {
 }  // namespace
 
 Bytes encode_event(const Event& event) {
+  const bool tried = event.next_attempt_at != Time{} || !event.last_error.empty();
   Bytes value;
   value.reserve(event_fixed_bytes + 28 + event.id.size() + event.aggregate_type.size() +
-                event.aggregate_id.size() + event.type.size() + event.payload.size());
+                event.aggregate_id.size() + event.type.size() + event.payload.size() +
+                (tried ? 12 + event.last_error.size() : 0));
   Writer out(value);
-  write_header(out, {.version = event_version,
+  write_header(out, {.version = static_cast<std::uint8_t>(tried ? 2 : 1),
                      .removable = event.status == EventStatus::delivered,
                      .expires_at = event.expires_at});
   write_enum(out, event.status);
@@ -53,6 +55,10 @@ Bytes encode_event(const Event& event) {
   write_pairs(out, event.headers);
   write_pairs(out, event.metadata);
   out.string(event.payload);
+  if (tried) {
+    write_time(out, event.next_attempt_at);
+    out.string(event.last_error);
+  }
   return value;
 }
 
@@ -78,7 +84,15 @@ Result<Event> decode_event(std::uint64_t sequence, ByteView value) {
     return damaged_row(row, "it is cut short, or its headers or metadata are out of order");
   }
   event.payload = in.string();
+  const bool tried = header->version >= 2;
+  if (tried) {
+    event.next_attempt_at = read_time(in);
+    event.last_error = in.string();
+  }
   if (!in.done()) return damaged_row(row, "it is cut short or has bytes left over");
+  if (tried && event.next_attempt_at == Time{} && event.last_error.empty()) {
+    return damaged_row(row, "it has the layout of one that was tried, and was not");
+  }
   if (header->removable != (event.status == EventStatus::delivered)) {
     return damaged_row(row, "whether it may be swept contradicts its status");
   }

@@ -1,6 +1,7 @@
 #include "model/meta.h"
 
 #include "model/fields.h"
+#include "model/key_codec.h"
 
 namespace once::model {
 
@@ -34,6 +35,17 @@ Result<ClockMark> decode_clock_mark(ByteView value) {
   if (!in.done() || version == 0) return damaged_row(row, "it has not 33 bytes of version 1");
   if (mark.since_boot < Duration::zero()) return damaged_row(row, "a negative time since boot");
   return mark;
+}
+
+Bytes encode_outbox_left(std::uint64_t sequence) {
+  return Bytes(outbox_left_prefix) + encode_sequence(sequence);
+}
+
+Result<std::uint64_t> decode_outbox_left(ByteView name) {
+  if (!name.starts_with(outbox_left_prefix)) {
+    return damaged_row("name of an event left behind", "it begins otherwise");
+  }
+  return decode_sequence(name.substr(outbox_left_prefix.size()));
 }
 
 Bytes encode_u64(std::uint64_t number) {

@@ -10,6 +10,11 @@
 //             1      8    time, milliseconds since the epoch, i64
 //             9      16   boot id
 //             25     8    time since that boot, milliseconds, i64, not negative
+//   history_gap  u64: the last opening at which history was switched off
+//   outbox_from  u64: the place from which the outbox is read for what is to be delivered. Every
+//             event whose sequence is not greater is delivered or gone, or is named by a row below
+//   outbox_left + sequence (8 bytes, big-endian)  empty: an event not after outbox_from that is
+//             pending or dead. May outlive the event, and then means nothing
 //   restored  there in a copy (backup, load) until it is first opened for writing: `opening` then
 //             leaps, so that no token of the store it was copied from comes again. Whether the row
 //             is there is what counts, not its value
@@ -33,6 +38,8 @@ inline constexpr std::string_view opening_row = "opening";
 inline constexpr std::string_view clock_row = "clock";
 inline constexpr std::string_view restored_row = "restored";
 inline constexpr std::string_view history_gap_row = "history_gap";
+inline constexpr std::string_view outbox_from_row = "outbox_from";
+inline constexpr std::string_view outbox_left_prefix = "outbox_left";
 
 // Where the store's time stood, against the machine's time since boot; see docs/architecture.md,
 // "Time".
@@ -49,6 +56,11 @@ inline constexpr std::size_t clock_mark_bytes = 33;
 [[nodiscard]] Bytes encode_clock_mark(const ClockMark& mark);
 // Errors: damaged, newer_format.
 [[nodiscard]] Result<ClockMark> decode_clock_mark(ByteView value);
+
+// The name of the row that stands for an event left behind, and its sequence again. Errors:
+// damaged.
+[[nodiscard]] Bytes encode_outbox_left(std::uint64_t sequence);
+[[nodiscard]] Result<std::uint64_t> decode_outbox_left(ByteView name);
 
 [[nodiscard]] Bytes encode_u64(std::uint64_t number);
 // Errors: damaged.

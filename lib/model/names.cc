@@ -1,5 +1,6 @@
 // The names of enumerations: what messages, JSON and the command line call them.
 #include "base/error.h"
+#include "once/report.h"
 #include "once/row.h"
 
 namespace once {
@@ -46,6 +47,12 @@ std::string_view to_string(Status status) noexcept {
       return "released";
   }
   return unnamed;
+}
+
+std::string_view to_string(KeyStatus status) noexcept {
+  if (status == KeyStatus::none) return "none";
+  if (status == KeyStatus::expired) return "expired";
+  return to_string(static_cast<Status>(status));
 }
 
 std::string_view to_string(OnAbandon on_abandon) noexcept {

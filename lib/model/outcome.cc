@@ -2,11 +2,13 @@
 #include "once/outcome.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/coding.h"
 #include "model/sha256.h"
 #include "once/codec.h"
 #include "once/key.h"
+#include "once/reservation.h"
 
 namespace once {
 namespace {
@@ -23,6 +25,13 @@ Fingerprint first_half(const model::Sha256& digest) {
 
 Fingerprint Fingerprint::of(ByteView question) {
   return first_half(model::sha256({question}));
+}
+
+FieldDigest FieldDigest::of(std::string_view name, ByteView value) {
+  FieldDigest field{.name = std::string(name)};
+  const model::Sha256 digest = model::sha256({value});
+  std::copy_n(digest.begin(), field.digest.size(), field.digest.begin());
+  return field;
 }
 
 Outcome Outcome::success(std::optional<Bytes> value) {
@@ -54,6 +63,15 @@ Fingerprint Outcome::digest() const {
     out.u64(part.size());
   }
   return first_half(model::sha256({head, code, message, content_type, bytes}));
+}
+
+std::string Provenance::execution_id() const {
+  std::string digits(16, '0');
+  char text[16];
+  const auto end = std::to_chars(text, text + sizeof text, token.value, 16).ptr;
+  const auto length = static_cast<std::size_t>(end - text);
+  digits.replace(digits.size() - length, length, text, length);
+  return "exec-" + digits;
 }
 
 Error wrong_type(std::string_view type, const std::optional<Bytes>& stored) {

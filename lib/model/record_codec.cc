@@ -1,6 +1,10 @@
 #include "model/record_codec.h"
 
+#include <algorithm>
+
 #include "model/fields.h"
+#include "model/key_codec.h"
+#include "model/sha256.h"
 
 namespace once::model {
 namespace {
@@ -11,14 +15,57 @@ constexpr std::uint8_t has_outcome = 2;
 static_assert(record_last_history_offset == row_header_bytes);
 static_assert(record_fixed_bytes ==
               row_header_bytes + 8 + 3 + 4 + std::size_t{6} * 8 + holder_bytes);
+static_assert(max_question_fields <= UINT8_MAX && max_field_name_bytes <= UINT8_MAX);
+
+constexpr std::size_t field_digest_bytes = sizeof(FieldDigest::digest);
+
+ByteView view_of(const FieldDigest& field) {
+  return {reinterpret_cast<const char*>(field.digest.data()), field.digest.size()};
+}
+
+void write_fields(Writer& out, const std::vector<FieldDigest>& fields) {
+  out.u8(static_cast<std::uint8_t>(fields.size()));
+  for (const FieldDigest& field : fields) {
+    out.u8(static_cast<std::uint8_t>(field.name.size()));
+    out.raw(field.name);
+    out.raw(view_of(field));
+  }
+}
+
+// False when they are not as write_fields() writes them. Being cut short shows in `in`.
+[[nodiscard]] bool read_fields(Reader& in, std::vector<FieldDigest>& fields) {
+  const std::size_t count = in.u8();
+  if (count == 0 || count > max_question_fields) return false;
+  fields.reserve(std::min(count, in.left() / (1 + field_digest_bytes)));
+  for (std::size_t i = 0; i < count && in.ok(); ++i) {
+    FieldDigest field;
+    field.name = in.raw(in.u8());
+    std::ranges::copy(in.raw(field_digest_bytes), field.digest.begin());
+    if (!fields.empty() && fields.back().name >= field.name) return false;
+    fields.push_back(std::move(field));
+  }
+  return true;
+}
 
 }  // namespace
+
+std::vector<FieldDigest> bind_fields(const Key& key, std::vector<FieldDigest> fields) {
+  if (fields.empty()) return fields;
+  const Bytes prefix = encode_key(key);
+  for (FieldDigest& field : fields) {
+    const Sha256 digest = sha256({prefix, field.name, view_of(field)});
+    std::copy_n(digest.begin(), field.digest.size(), field.digest.begin());
+  }
+  std::ranges::sort(fields, {}, &FieldDigest::name);
+  return fields;
+}
 
 Bytes encode_record(const Record& record) {
   Bytes value;
   value.reserve(record_fixed_bytes + 2 * fingerprint_bytes);
   Writer out(value);
-  write_header(out, {.version = record_version,
+  const bool with_fields = !record.fields.empty();
+  write_header(out, {.version = with_fields ? record_version_with_fields : record_version,
                      .removable = is_finished(record.status),
                      .expires_at = record.expires_at});
   out.u64(record.last_history);
@@ -36,13 +83,14 @@ Bytes encode_record(const Record& record) {
   write_holder(out, record.holder);
   if (record.fingerprint) write_fingerprint(out, *record.fingerprint);
   if (record.outcome) write_fingerprint(out, *record.outcome);
+  if (with_fields) write_fields(out, record.fields);
   return value;
 }
 
 Result<Record> decode_record(ByteView value) {
   constexpr std::string_view row = "record";
   Reader in(value);
-  auto header = open_row(in, row, record_version);
+  auto header = open_row(in, row, record_version_with_fields);
   if (!header) return pass(header);
   Record record;
   record.expires_at = header->expires_at;
@@ -61,6 +109,9 @@ Result<Record> decode_record(ByteView value) {
   record.holder = read_holder(in);
   if ((present & has_fingerprint) != 0) record.fingerprint = read_fingerprint(in);
   if ((present & has_outcome) != 0) record.outcome = read_fingerprint(in);
+  if (header->version == record_version_with_fields && !read_fields(in, record.fields)) {
+    return damaged_row(row, "its fields are none, too many or out of order");
+  }
   if (!in.done()) return damaged_row(row, "it is cut short or has bytes left over");
   if ((present & ~(has_fingerprint | has_outcome)) != 0) return damaged_row(row, "unknown flags");
   if (record.retention < Duration::zero()) return damaged_row(row, "its retention is negative");

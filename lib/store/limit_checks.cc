@@ -1,8 +1,13 @@
 #include "store/limit_checks.h"
 
+#include <algorithm>
+#include <string_view>
+
 #include "base/error.h"
+#include "base/utf8.h"
 #include "model/fields.h"
 #include "once/checkpoint.h"
+#include "once/key.h"
 #include "once/transaction.h"
 
 namespace once {
@@ -37,8 +42,12 @@ Result<void> check_outcome(const Outcome& outcome, const Options& options) {
 }
 
 Outcome failure_outcome(const Error& failure) {
-  return Outcome::failure(failure.failure_code.substr(0, model::max_code_bytes),
-                          failure.message.substr(0, model::max_message_bytes));
+  Outcome outcome =
+      Outcome::failure(std::string(cut_utf8(failure.failure_code, model::max_code_bytes)),
+                       std::string(cut_utf8(failure.message, model::max_message_bytes)));
+  if (failure.code == ErrorCode::work_timed_out) outcome.kind = OutcomeKind::timeout;
+  if (failure.code == ErrorCode::work_killed) outcome.kind = OutcomeKind::killed;
+  return outcome;
 }
 
 Result<void> check_retention(Duration retention) {
@@ -49,6 +58,27 @@ Result<void> check_retention(Duration retention) {
 
 Result<void> check_reason(std::string_view reason) {
   return at_most("reason", reason.size(), max_reason_bytes);
+}
+
+Result<void> check_fields(const std::vector<FieldDigest>& fields) {
+  if (fields.size() > max_question_fields) {
+    return fail(ErrorCode::limit_exceeded,
+                "the question has {} fields, and a digest of {} is kept at most; choose those that "
+                "matter, and let the fingerprint stand for all",
+                fields.size(), max_question_fields);
+  }
+  std::vector<std::string_view> names;
+  names.reserve(fields.size());
+  for (const FieldDigest& field : fields) {
+    auto checked = at_most("name of a field", field.name.size(), max_field_name_bytes);
+    if (!checked) return checked;
+    names.push_back(field.name);
+  }
+  std::ranges::sort(names);
+  const auto twice = std::ranges::adjacent_find(names);
+  if (twice == names.end()) return {};
+  return fail(ErrorCode::invalid_argument, "the field '{}' is given twice; name each field once",
+              escape(*twice));
 }
 
 Result<void> check_data_value(ByteView value, const Options& options) {

@@ -1,11 +1,14 @@
 // The limits of what a store takes, checked before anything is changed.
 #pragma once
 
+#include <vector>
+
 #include "once/bytes.h"
 #include "once/error.h"
 #include "once/event.h"
 #include "once/options.h"
 #include "once/outcome.h"
+#include "once/record.h"
 
 namespace once {
 
@@ -22,5 +25,7 @@ inline constexpr std::size_t max_reason_bytes = 4096;
 [[nodiscard]] Result<void> check_checkpoint(ByteView name, ByteView data, const Options& options);
 [[nodiscard]] Result<void> check_retention(Duration retention);
 [[nodiscard]] Result<void> check_reason(std::string_view reason);
+// The digests of a question's fields: how many, how long their names, and each name once.
+[[nodiscard]] Result<void> check_fields(const std::vector<FieldDigest>& fields);
 
 }  // namespace once

@@ -1,4 +1,5 @@
 // Loader: a fresh store, filled beside its place and put there when it is whole.
+#include <algorithm>
 #include <filesystem>
 #include <limits>
 #include <vector>
@@ -88,6 +89,11 @@ Result<void> check_key_row(const KeyRow& row) {
   const Record& record = row.record;
   if (auto valid = row.key.validate(); !valid) return valid;
   if (auto checked = check_retention(record.retention); !checked) return checked;
+  if (auto checked = check_fields(record.fields); !checked) return checked;
+  if (!std::ranges::is_sorted(record.fields, {}, &FieldDigest::name)) {
+    return fail(ErrorCode::invalid_argument, "key {} has its fields in another order than by name",
+                row.key.to_string());
+  }
   const bool keeps = record.status == Status::completed || record.status == Status::failed;
   if (keeps != record.outcome.has_value()) {
     return fail(ErrorCode::invalid_argument, "key {} is {} and {} an outcome", row.key.to_string(),

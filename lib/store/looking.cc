@@ -64,6 +64,21 @@ Result<std::optional<Found>> Store::find(const Key& key) {
   return impl_->engine->find(key);
 }
 
+Result<KeyStatus> Store::status(const Key& key) {
+  auto in_use = impl_->use(key);
+  if (!in_use) return pass(in_use);
+  auto record = impl_->engine->record(key);
+  if (!record) return pass(record);
+  if (!*record) return KeyStatus::none;
+  if (is_expired(**record, impl_->engine->now())) return KeyStatus::expired;
+  return static_cast<KeyStatus>((*record)->status);
+}
+static_assert(static_cast<int>(KeyStatus::in_progress) == static_cast<int>(Status::in_progress));
+static_assert(static_cast<int>(KeyStatus::completed) == static_cast<int>(Status::completed));
+static_assert(static_cast<int>(KeyStatus::failed) == static_cast<int>(Status::failed));
+static_assert(static_cast<int>(KeyStatus::in_doubt) == static_cast<int>(Status::in_doubt));
+static_assert(static_cast<int>(KeyStatus::released) == static_cast<int>(Status::released));
+
 Result<void> Store::scan(const ScanOptions& options,
                          const std::function<bool(const Key&, const Record&)>& visit) {
   auto in_use = impl_->use();
@@ -104,11 +119,33 @@ Result<Stats> Store::stats() {
   if (!in_use) return pass(in_use);
   auto stats = impl_->engine->stats();
   if (!stats) return stats;
-  stats->executions = impl_->executions;
-  stats->replays = impl_->replays;
-  stats->busy = impl_->busy;
-  stats->mismatches = impl_->mismatches;
+  const Counts counts = impl_->meters.total();
+  stats->executions = counts.executions;
+  stats->replays = counts.replays;
+  stats->busy = counts.busy;
+  stats->mismatches = counts.mismatches;
   return stats;
+}
+
+Result<Figures> Store::figures(const FiguresOptions& options) {
+  auto in_use = impl_->use();
+  if (!in_use) return pass(in_use);
+  Figures figures;
+  figures.total = impl_->meters.total();
+  figures.labels = impl_->meters.labels();
+  const engine::CommitCounts commits = impl_->engine->commit_counts();
+  figures.commits = commits.commits;
+  figures.syncs = commits.syncs;
+  const metrics::DeliveryCounts deliveries = impl_->meters.deliveries();
+  figures.events_delivered = deliveries.delivered;
+  figures.delivery_failures = deliveries.failures;
+  figures.dead_letters = deliveries.dead;
+  if (options.stats) {
+    auto found = stats();
+    if (!found) return pass(found);
+    figures.stats = std::move(*found);
+  }
+  return figures;
 }
 
 Result<std::uint64_t> Store::publish(Event event, Durability durability) {
@@ -118,9 +155,11 @@ Result<std::uint64_t> Store::publish(Event event, Durability durability) {
   event.created_at = impl_->engine->now();
   event.status = EventStatus::pending;
   event.retries = 0;
-  event.published_at = event.expires_at = {};
+  event.published_at = event.expires_at = event.next_attempt_at = {};
+  event.last_error.clear();
   if (event.id.empty()) event.id = uuid_v7(event.created_at);
   if (auto put = impl_->engine->append(std::span(&event, 1), durability); !put) return pass(put);
+  impl_->waiters.notify(Impl::relay_key());
   return event.sequence;
 }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "ledger/question.h"
 #include "store/limit_checks.h"
 #include "store/store_impl.h"
 
@@ -18,14 +19,6 @@ Result<void> check_lease(Duration lease) {
               lease.count());
 }
 
-Result<void> check_options(const ReserveOptions& options) {
-  if (auto checked = check_lease(options.lease); !checked) return checked;
-  const bool known =
-      options.on_abandon == OnAbandon::rerun || options.on_abandon == OnAbandon::in_doubt;
-  if (!known) return fail(ErrorCode::invalid_argument, "on_abandon is neither of its two values");
-  return check_retention(options.retention);
-}
-
 Result<void> without_answer(Result<std::monostate> answer) {
   if (!answer) return pass(answer);
   return {};
@@ -37,11 +30,45 @@ bool is(const Result<ReserveAnswer>& answer, ErrorCode code) {
 
 }  // namespace
 
+Result<void> check_reserve(const ReserveOptions& options) {
+  if (auto checked = check_lease(options.lease); !checked) return checked;
+  const bool known =
+      options.on_abandon == OnAbandon::rerun || options.on_abandon == OnAbandon::in_doubt;
+  if (!known) return fail(ErrorCode::invalid_argument, "on_abandon is neither of its two values");
+  if (auto checked = check_fields(options.fields); !checked) return checked;
+  return check_retention(options.retention);
+}
+
+ReserveOptions reserve_options(const ExecuteOptions& options) {
+  return {.lease = options.lease,
+          .retention = options.retention,
+          .fingerprint = options.fingerprint,
+          .fields = options.fields,
+          .on_abandon = options.on_abandon,
+          .wait = options.wait,
+          .durability = options.durability,
+          .stop = options.stop};
+}
+
+std::unexpected<Error> already_done(const Key& key, const Provenance& provenance) {
+  return fail(ErrorCode::already_done,
+              "key {} has an outcome already ({}), and the call asked to be rejected then; ask "
+              "with Conflict::previous to be given it",
+              key.to_string(), provenance.execution_id());
+}
+
+std::unexpected<Error> cancelled(const Key& key) {
+  return fail(ErrorCode::cancelled,
+              "the wait for key {} was cancelled by its stop token; nothing was changed",
+              key.to_string());
+}
+
 Result<std::optional<Replay>> Store::Impl::try_replay(const Key& key,
                                                       const ReserveOptions& request) {
   auto in_use = use();
   if (!in_use) return pass(in_use);
-  auto found = engine->find(key);
+  std::uint64_t access_count = 0;
+  auto found = engine->find_to_replay(key, access_count);
   if (!found) return pass(found);
   if (!*found) return std::nullopt;
   const Record& record = (*found)->record;
@@ -51,31 +78,68 @@ Result<std::optional<Replay>> Store::Impl::try_replay(const Key& key,
                       "key {} is {} and has no outcome; run `once verify` and restore a backup",
                       key.to_string(), to_string(record.status));
   }
-  const bool mismatch =
-      request.fingerprint && record.fingerprint && *request.fingerprint != *record.fingerprint;
-  if (mismatch) return std::nullopt;  // the ledger says so, with the right error
+  // The ledger says so, with the right error.
+  if (ledger::asks_differently(key, record, request)) return std::nullopt;
   const Outcome& outcome = *(*found)->outcome;
   if (outcome.omitted_bytes != 0) {
+    // A tombstone may tell itself why it is one (salvage()).
+    const std::string why =
+        outcome.message.empty()
+            ? fmt::format("of {} bytes was too large to keep", outcome.omitted_bytes)
+            : outcome.message;
     Error error{
         .code = ErrorCode::outcome_omitted,
-        .message = fmt::format("key {} was carried out, but its outcome of {} bytes was too "
-                               "large to keep; it does not run again",
-                               key.to_string(), outcome.omitted_bytes),
+        .message = fmt::format("key {} was carried out, but its outcome {}; it does not run again",
+                               key.to_string(), why),
         .replayed = true};
     return std::unexpected(std::move(error));
   }
-  return Replay{.outcome = std::move(*(*found)->outcome),
-                .provenance = ledger::provenance_of(record)};
+  Provenance provenance = ledger::provenance_of(record, engine->now());
+  provenance.access_count = access_count;
+  return Replay{.outcome = std::move(*(*found)->outcome), .provenance = provenance};
 }
 
-Result<ReserveAnswer> Store::Impl::try_reserve(const Key& key, const ReserveOptions& request) {
+bool Store::Impl::would_repeat(const Record& record) const {
+  if (record.status == Status::released) return true;
+  if (record.status != Status::in_progress || record.on_abandon != OnAbandon::rerun) return false;
+  const bool ours = record.holder == self;
+  const Liveness owner = ours ? Liveness::running : processes->liveness(record.holder);
+  return !ledger::is_held(record, engine->now(), owner);
+}
+
+Result<ReserveAnswer> Store::Impl::try_reserve(const Key& key, const ReserveOptions& request,
+                                               const ReserveHooks& hooks) {
   while (true) {
     auto replay = try_replay(key, request);
     if (!replay) return pass(replay);
     if (*replay) return ReserveAnswer(std::move(**replay));
+    std::optional<Token> may_repeat;  // what the hook was asked about
+    if (hooks.may_repeat) {
+      auto in_use = use();
+      if (!in_use) return pass(in_use);
+      auto found = engine->find(key);
+      if (!found) return pass(found);
+      if (*found && would_repeat((*found)->record)) {
+        if (auto allowed = hooks.may_repeat(**found); !allowed) return pass(allowed);
+        may_repeat = (*found)->record.token;
+      }
+    }
+    bool asked_too_early = false;
     auto decided = transition<ledger::ReserveDecision>(
-        key, request.durability,
-        [&](const ledger::Moment& moment) { return ledger::reserve(moment, request); });
+        key, request.durability, [&](const ledger::Moment& moment) {
+          auto decision = ledger::reserve(moment, request);
+          const auto* granted =
+              decision.answer ? std::get_if<Reservation>(&*decision.answer) : nullptr;
+          asked_too_early = hooks.may_repeat && granted != nullptr && granted->attempt > 1 &&
+                            may_repeat != moment.record->token;
+          if (asked_too_early) {
+            decision.change = {};
+          } else if (granted != nullptr && hooks.on_grant) {
+            hooks.on_grant(moment, decision.change);
+          }
+          return decision;
+        });
+    if (asked_too_early) continue;
     if (!decided) return pass(decided);
     if (auto* reservation = std::get_if<Reservation>(&*decided)) {
       return ReserveAnswer(std::move(*reservation));
@@ -84,14 +148,18 @@ Result<ReserveAnswer> Store::Impl::try_reserve(const Key& key, const ReserveOpti
   }
 }
 
-void Store::Impl::count(const Result<ReserveAnswer>& answer) {
-  if (answer) {
-    ++(std::holds_alternative<Reservation>(*answer) ? executions : replays);
-  } else if (is(answer, ErrorCode::busy)) {
-    ++busy;
-  } else if (is(answer, ErrorCode::mismatch)) {
-    ++mismatches;
-  }
+void Store::Impl::count(const Key& key, const Result<ReserveAnswer>& answer) {
+  using metrics::Counted;
+  if (!answer) return count(key, answer.error());
+  const bool won = std::holds_alternative<Reservation>(*answer);
+  meters.count(key, won ? Counted::executions : Counted::replays);
+}
+
+void Store::Impl::count(const Key& key, const Error& refusal) {
+  using metrics::Counted;
+  if (refusal.code == ErrorCode::busy) meters.count(key, Counted::busy);
+  if (refusal.code == ErrorCode::mismatch) meters.count(key, Counted::mismatches);
+  if (refusal.code == ErrorCode::in_doubt) meters.count(key, Counted::in_doubt);
 }
 
 bool Store::Impl::wait_for(const Key& key, std::uint64_t ticket, Duration deadline) {
@@ -117,18 +185,29 @@ bool Store::Impl::next_look(const Key& key, Duration& until) {
   return true;
 }
 
-Result<ReserveAnswer> Store::reserve(const Key& key, const ReserveOptions& options) {
+Result<ReserveAnswer> Store::Impl::reserve(const Key& key, const ReserveOptions& request,
+                                           const ReserveHooks& hooks) {
   if (auto valid = key.validate(); !valid) return pass(valid);
-  if (auto checked = check_options(options); !checked) return pass(checked);
-  const Duration wait = std::clamp<Duration>(options.wait, Duration(0), std::chrono::years(100));
-  const Duration deadline = impl_->clock->since_boot() + wait;
+  if (auto checked = check_reserve(request); !checked) return pass(checked);
+  const Duration wait = std::clamp<Duration>(request.wait, Duration(0), std::chrono::years(100));
+  const Duration deadline = clock->since_boot() + wait;
+  const std::stop_callback wake(request.stop, [&] { waiters.notify(key); });
+  bool told = !hooks.on_wait;
   while (true) {
-    const std::uint64_t ticket = impl_->waiters.ticket(key);
-    auto answer = impl_->try_reserve(key, options);
-    if (is(answer, ErrorCode::busy) && impl_->wait_for(key, ticket, deadline)) continue;
-    impl_->count(answer);
+    const std::uint64_t ticket = waiters.ticket(key);
+    auto answer = try_reserve(key, request, hooks);
+    if (is(answer, ErrorCode::busy) && clock->since_boot() < deadline) {
+      if (request.stop.stop_requested()) return cancelled(key);
+      if (!std::exchange(told, true)) hooks.on_wait(answer.error());
+      if (wait_for(key, ticket, deadline)) continue;
+    }
+    count(key, answer);
     return answer;
   }
+}
+
+Result<ReserveAnswer> Store::reserve(const Key& key, const ReserveOptions& options) {
+  return impl_->reserve(key, options);
 }
 
 Result<void> Store::complete(const Reservation& reservation, const Outcome& outcome,
@@ -189,9 +268,28 @@ Result<void> Store::resolve(const Key& key, Verdict verdict, const Outcome& outc
       [&](const ledger::Moment& moment) { return ledger::resolve(moment, verdict, outcome); }));
 }
 
-Result<bool> Store::remove(const Key& key) {
-  return impl_->transition<bool>(
-      key, Durability::synced, [](const ledger::Moment& moment) { return ledger::remove(moment); });
+Result<bool> Store::remove(const Key& key, const RemoveOptions& options) {
+  return impl_->transition<bool>(key, Durability::synced, [&](const ledger::Moment& moment) {
+    return ledger::remove(moment, options);
+  });
+}
+
+Result<std::vector<Result<ledger::ReserveDecision>>> Store::Impl::decide_many(
+    std::span<const ReserveRequest> requests, Durability durability, const Veto& veto) {
+  std::vector<Result<ledger::ReserveDecision>> decided(requests.size());
+  std::vector<engine::Update> updates;
+  updates.reserve(requests.size());
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    updates.push_back({.key = requests[i].key, .transition = [&, i](const engine::Current& now) {
+                         auto decision =
+                             ledger::reserve(moment(requests[i].key, now), requests[i].options);
+                         decided[i] = std::move(decision.answer);
+                         if (veto && veto(i, decided[i], now.record)) decision.change = {};
+                         return std::move(decision.change);
+                       }});
+  }
+  if (auto updated = engine->update_many(updates, durability); !updated) return pass(updated);
+  return decided;
 }
 
 Result<std::vector<Result<ReserveAnswer>>> Store::reserve_many(
@@ -200,36 +298,56 @@ Result<std::vector<Result<ReserveAnswer>>> Store::reserve_many(
   if (!in_use) return pass(in_use);
   for (const ReserveRequest& request : requests) {
     if (auto checked = request.key.validate(); !checked) return pass(checked);
-    if (auto checked = check_options(request.options); !checked) return pass(checked);
+    if (auto checked = check_reserve(request.options); !checked) return pass(checked);
   }
-  std::vector<Result<ledger::ReserveDecision>> decided(requests.size());
-  std::vector<engine::Update> updates;
-  updates.reserve(requests.size());
-  for (std::size_t i = 0; i < requests.size(); ++i) {
-    updates.push_back({.key = requests[i].key, .transition = [&, i](const engine::Current& now) {
-                         auto decision = ledger::reserve(impl_->moment(requests[i].key, now),
-                                                         requests[i].options);
-                         decided[i] = std::move(decision.answer);
-                         return std::move(decision.change);
-                       }});
-  }
-  if (auto updated = impl_->engine->update_many(updates, durability); !updated) {
-    return pass(updated);
-  }
+  auto decided = impl_->decide_many(requests, durability, {});
+  if (!decided) return pass(decided);
   std::vector<Result<ReserveAnswer>> answers;
   answers.reserve(requests.size());
   for (std::size_t i = 0; i < requests.size(); ++i) {
-    if (!decided[i]) {
-      answers.push_back(std::unexpected(decided[i].error()));
-    } else if (auto* reservation = std::get_if<Reservation>(&*decided[i])) {
+    if (!(*decided)[i]) {
+      answers.push_back(std::unexpected((*decided)[i].error()));
+    } else if (auto* reservation = std::get_if<Reservation>(&*(*decided)[i])) {
       answers.push_back(ReserveAnswer(std::move(*reservation)));
     } else {
       ReserveOptions alone = requests[i].options;
       alone.durability = durability;
       answers.push_back(impl_->try_reserve(requests[i].key, alone));
     }
-    impl_->count(answers.back());
+    impl_->count(requests[i].key, answers.back());
   }
+  return answers;
+}
+
+Result<std::vector<Result<Provenance>>> Store::Impl::end_many(
+    std::span<const Reservation> reservations, std::span<const Leaving> leaving,
+    Durability durability) {
+  auto in_use = use();
+  if (!in_use) return pass(in_use);
+  std::vector<Result<Provenance>> answers(reservations.size());
+  std::vector<engine::Update> updates;
+  updates.reserve(reservations.size());
+  for (std::size_t i = 0; i < reservations.size(); ++i) {
+    updates.push_back({.key = reservations[i].key,
+                       .transition = [this, &mine = reservations[i], &how = leaving[i],
+                                      &answer = answers[i]](const engine::Current& now) {
+                         const ledger::Moment at = moment(mine.key, now);
+                         if (how.outcome) {
+                           auto decision =
+                               ledger::finish(at, mine.token, *how.outcome, how.retention);
+                           answer = std::move(decision.answer);
+                           return std::move(decision.change);
+                         }
+                         auto decision = how.in_doubt ? ledger::doubt(at, mine.token, how.reason)
+                                                      : ledger::release(at, mine.token, how.reason,
+                                                                        how.retention);
+                         answer = Provenance{};
+                         if (!decision.answer) answer = pass(decision.answer);
+                         return std::move(decision.change);
+                       }});
+  }
+  if (auto updated = engine->update_many(updates, durability); !updated) return pass(updated);
+  for (const Reservation& reservation : reservations) waiters.notify(reservation.key);
   return answers;
 }
 
@@ -261,7 +379,12 @@ Result<std::vector<Result<void>>> Store::complete_many(std::span<const CompleteR
   if (auto updated = impl_->engine->update_many(updates, durability); !updated) {
     return pass(updated);
   }
-  for (const CompleteRequest& request : requests) impl_->waiters.notify(request.reservation.key);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const Key& key = requests[i].reservation.key;
+    impl_->waiters.notify(key);
+    const bool fenced = !answers[i] && answers[i].error().code == ErrorCode::fenced;
+    if (fenced) impl_->meters.count(key, metrics::Counted::fenced);
+  }
   return answers;
 }
 

@@ -88,6 +88,7 @@ class Salvager {
   const SalvageOptions& options_;
   SalvageReport& report_;
   SalvageReader::Facts facts_{};
+  bool history_lost_ = false;
   Time now_{};
   std::uint64_t next_sequence_ = 0;
   // Keys of which history tells something newer than their record, or of which there is none.
@@ -102,6 +103,7 @@ class Salvager {
 
 void Salvager::lose(Loss loss) {
   ++report_.lost;
+  history_lost_ = history_lost_ || loss.table == Table::history;
   if (options_.on_loss) options_.on_loss(loss);
 }
 
@@ -149,6 +151,11 @@ Result<void> Salvager::run() {
   }
   for (const Table table : {Table::outbox, Table::history, Table::data}) {
     if (auto saved = save_table(table); !saved) return saved;
+  }
+  if (history_lost_ || reader_.tables_may_differ()) {
+    // So that nobody looks for what is not there.
+    facts_.row.history_gap = std::max(facts_.row.history_gap, (next_sequence_ >> counter_bits) - 1);
+    if (auto added = loader_.add(facts_.row); !added) return added;
   }
   report_.mended = reader_.mended();
   report_.lost_log_bytes = reader_.lost_log_bytes();
@@ -337,6 +344,7 @@ Record Salvager::record_from(const Traces& traces) const {
   const bool same_reservation = traces.record && traces.record->token == token;
   if (!same_reservation) {
     record.fingerprint.reset();
+    record.fields.clear();
     record.holder = {};
   }
   record.token = token;

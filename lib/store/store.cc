@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "engine/embedded/embedded_engine.h"
+#include "model/checkpoint_codec.h"
 #include "store/store_impl.h"
 
 namespace once {
@@ -16,7 +17,14 @@ Store::Impl::Impl(std::unique_ptr<engine::Engine> engine_of_store, Options opene
       processes(options.processes ? options.processes : system_processes()),
       self(processes->self()),
       generation(fork_generation()),
-      engine(std::move(engine_of_store)),
+      meters(options.figures),
+      has_plan([this](const Key& key, Token origin) -> Result<bool> {
+        auto plan = engine->checkpoint(key, model::plan_checkpoint);
+        if (!plan) return pass(plan);
+        return *plan && (*plan)->token >= origin;
+      }),
+      engine(std::make_unique<engine::CachingEngine>(std::move(engine_of_store),
+                                                     options.replay_cache_bytes)),
       heartbeat(clock) {}
 
 Result<Store::Impl::Use> Store::Impl::use() {
@@ -42,12 +50,18 @@ ledger::Moment Store::Impl::moment(const Key& key, const engine::Current& curren
                         .record = current.record,
                         .now = current.now,
                         .fresh = current.fresh,
-                        .self = self};
+                        .self = self,
+                        .has_plan = &has_plan};
   if (current.record && current.record->status == Status::in_progress) {
     const Holder& holder = current.record->holder;
     moment.owner = holder == self ? Liveness::running : processes->liveness(holder);
   }
   return moment;
+}
+
+const Key& Store::Impl::relay_key() {
+  static const Key key("", "once.relay", "outbox");
+  return key;
 }
 
 Result<Store> Store::open(std::string_view where, const Options& options) {
@@ -61,8 +75,7 @@ Result<Store> Store::open(std::string_view where, const Options& options) {
   if (scheme != std::string_view::npos) {
     return once::fail(
         ErrorCode::invalid_argument,
-        "stores of kind {} are not built in; give a path, or memory:",
-        where.substr(0, scheme));
+        "stores of kind {} are not built in; give a path, or memory:", where.substr(0, scheme));
   }
   if (options.damaged_log == DamagedLog::keep_prefix && !options.read_only) {
     return once::fail(

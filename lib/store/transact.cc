@@ -83,7 +83,9 @@ class Attempt {
       : store_(store),
         key_(key),
         options_(options),
-        reserve_{.retention = options.retention, .fingerprint = options.fingerprint} {}
+        reserve_{.retention = options.retention,
+                 .fingerprint = options.fingerprint,
+                 .fields = options.fields} {}
 
   // Whether the ledger would let it run now: a replay, nothing (go on), or an error.
   Result<std::optional<Replay>> look();
@@ -144,7 +146,11 @@ Result<Provenance> Attempt::run(const std::function<Result<Outcome>(Transaction&
 // A definite failure is an outcome too; every other error leaves nothing.
 Result<Outcome> Attempt::outcome_of(Result<Outcome> worked) const {
   if (!worked) {
-    if (worked.error().code != ErrorCode::work_failed) return worked;
+    const ErrorCode code = worked.error().code;
+    if (code != ErrorCode::work_failed && code != ErrorCode::work_timed_out &&
+        code != ErrorCode::work_killed) {
+      return worked;
+    }
     worked = failure_outcome(worked.error());
   }
   if (auto checked = check_outcome(*worked, store_.options); !checked) return pass(checked);
@@ -197,6 +203,48 @@ Error busy_here(const Key& key) {
 
 }  // namespace
 
+Result<void> Store::Impl::transact_step(const Reservation& reservation, Durability durability,
+                                        const std::function<Result<void>(Transaction&)>& work) {
+  if (std::ranges::find(in_transact, this) != in_transact.end()) {
+    return once::fail(
+        ErrorCode::invalid_argument,
+        "a transaction within the work of a transaction on the same store; put both into one");
+  }
+  for (int conflicts = 0;; ++conflicts) {
+    auto in_use = use(reservation.key);
+    if (!in_use) return pass(in_use);
+    AloneLock lock(transact_door, transact_gate, conflicts >= conflicts_before_alone);
+    auto view = engine->view();
+    if (!view) return pass(view);
+    Transaction::Impl transaction(std::move(*view), options);
+    {
+      Transaction shown(transaction);
+      const InTransact mark(this);
+      if (auto worked = work(shown); !worked) return worked;
+    }
+    const engine::DataChanges changes = transaction.changes(true);
+    auto done = lock.commit([&] {
+      return transition<std::monostate>(
+          reservation.key, durability,
+          [&](const ledger::Moment& moment) {
+            auto decision =
+                ledger::save_checkpoints(moment, reservation.token, transaction.checkpoints());
+            if (!decision.answer) return decision;
+            decision.change.apply_data = true;
+            decision.change.events = transaction.events();
+            for (Event& event : decision.change.events) {
+              if (event.id.empty()) event.id = uuid_v7(moment.now);
+              event.created_at = moment.now;
+            }
+            return decision;
+          },
+          &changes);
+    });
+    if (done) return {};
+    if (done.error().code != ErrorCode::conflict) return pass(done);
+  }
+}
+
 Result<Store::Answer> Store::transact_outcome(const Key& asked, const TransactWork& work,
                                               const TransactOptions& options) {
   // A copy: the work may change what the caller's key was made of.
@@ -206,6 +254,7 @@ Result<Store::Answer> Store::transact_outcome(const Key& asked, const TransactWo
   for (const Duration retention : {options.retention, options.failure_retention}) {
     if (auto checked = check_retention(retention); !checked) return pass(checked);
   }
+  if (auto checked = check_fields(options.fields); !checked) return pass(checked);
   if (std::ranges::find(in_transact, impl_.get()) != in_transact.end()) {
     return once::fail(
         ErrorCode::invalid_argument,
@@ -214,14 +263,16 @@ Result<Store::Answer> Store::transact_outcome(const Key& asked, const TransactWo
   const Duration deadline =
       impl_->clock->since_boot() +
       std::clamp<Duration>(options.wait, Duration(0), std::chrono::years(100));
+  const std::stop_callback wake(options.stop, [&] { impl_->waiters.notify(key); });
   Attempt attempt(*impl_, key, options);
   int conflicts = 0;
   while (true) {
     const std::uint64_t ticket = impl_->waiters.ticket(key);
     auto seen = attempt.look();
     if (seen && !*seen && !impl_->enter(key)) seen = std::unexpected(busy_here(key));
-    if (!seen && seen.error().code == ErrorCode::busy && impl_->wait_for(key, ticket, deadline)) {
-      continue;
+    if (!seen && seen.error().code == ErrorCode::busy) {
+      if (options.stop.stop_requested()) return cancelled(key);
+      if (impl_->wait_for(key, ticket, deadline)) continue;
     }
     if (seen && !*seen) {
       const Turn turn(*impl_, key);
@@ -229,9 +280,11 @@ Result<Store::Answer> Store::transact_outcome(const Key& asked, const TransactWo
       seen = attempt.look();
       if (seen && !*seen) {
         Outcome outcome;
+        metrics::Meters::Timer timer(impl_->meters, key, metrics::Timed::execute);
         auto done = attempt.run(work, outcome, conflicts >= conflicts_before_alone);
+        if (!done || done->replayed) timer.drop();
         if (done && !done->replayed) {
-          ++impl_->executions;
+          impl_->meters.count(key, metrics::Counted::executions);
           return Answer{.outcome = std::move(outcome), .provenance = *done};
         }
         if (attempt.failed_in_work()) return pass(done);
@@ -242,11 +295,11 @@ Result<Store::Answer> Store::transact_outcome(const Key& asked, const TransactWo
       if (!seen && seen.error().code == ErrorCode::busy) continue;
     }
     if (!seen) {
-      if (seen.error().code == ErrorCode::busy) ++impl_->busy;
-      if (seen.error().code == ErrorCode::mismatch) ++impl_->mismatches;
+      impl_->count(key, seen.error());
       return pass(seen);
     }
-    ++impl_->replays;
+    impl_->meters.count(key, metrics::Counted::replays);
+    if (options.conflict == Conflict::reject) return already_done(key, (*seen)->provenance);
     return Answer{.outcome = std::move((*seen)->outcome), .provenance = (*seen)->provenance};
   }
 }

@@ -54,7 +54,8 @@ Result<void> Transaction::Impl::publish(Event event) {
   event.sequence = 0;
   event.status = EventStatus::pending;
   event.retries = 0;
-  event.published_at = event.expires_at = {};
+  event.published_at = event.expires_at = event.next_attempt_at = {};
+  event.last_error.clear();
   events_.push_back(std::move(event));
   return {};
 }

@@ -5,15 +5,23 @@
 //      no other record has one, and no outcome stands alone.
 //   3. No token and no sequence is greater than the openings of the store allow.
 //   4. The history row that a record names is its key's newest and tells the record's status, token
-//      and attempt.
-//   5. A key that history knows as live has a record, unless history says that it was removed, or
+//      and attempt, when its retention ends, and its holder if it was the owner's doing.
+//   5. What a history row says that happened fits the status that it left. The row that it says
+//   came
+//      before it is of the same key, not later in time, and leaves room for it: nothing ends twice
+//      under one token.
+//   6. A history row that is named is there, unless it is past the retention of history.
+//   7. A key that history knows as live has a record, unless history says that it was removed, or
 //   was
 //      switched off meanwhile.
-//   6. A checkpoint's token is not greater than its record's.
+//   8. A checkpoint's token is not greater than its record's.
+//   9. The outbox's cursor hides no event that is pending or dead.
 #include <map>
+#include <set>
 #include <utility>
 
 #include "base/error.h"
+#include "ledger/transitions.h"
 #include "store/store_impl.h"
 
 namespace once {
@@ -22,6 +30,57 @@ namespace {
 // Tokens and sequences begin with the opening number; see docs/formats.md.
 constexpr int counter_bits = 24;
 constexpr std::size_t most_listed = 1000;
+
+// From here on every history row of an opening must be there. Rows of one opening have one
+// retention and expire in the order of their times, so that the first one there vouches for the
+// later ones: for those behind a row that is this much younger, since two that were committed at
+// once may stand the wrong way round.
+constexpr auto out_of_order = std::chrono::minutes(1);
+
+// After a power cut the store's time may stand where its last mark stood, which is written along
+// with commits and at most this much older than they are.
+constexpr auto clock_grain = std::chrono::seconds(1);
+
+struct OpeningHistory {
+  Time first{};
+  std::uint64_t whole_from = 0;  // a sequence; 0: not known yet
+};
+
+// The status that a key has after `what` happened, where there is only one.
+std::optional<Status> status_after(What what) {
+  switch (what) {
+    case What::reserved:
+    case What::taken_over:
+      return Status::in_progress;
+    case What::completed:
+      return Status::completed;
+    case What::failed:
+      return Status::failed;
+    case What::released:
+      return Status::released;
+    case What::in_doubt:
+      return Status::in_doubt;
+    case What::resolved:
+    case What::removed:
+      break;
+  }
+  return std::nullopt;
+}
+
+// What only the one who holds the reservation, or who finds it abandoned, can do to it.
+bool ends_reservation(What what) {
+  return what == What::completed || what == What::failed || what == What::released ||
+         what == What::in_doubt;
+}
+
+// `once run` and `once lock` of version 0.1.0 wrote the process that was started into the history,
+// where the record names the guardian that it forks before anything else.
+bool is_front_of(const Holder& front, const Holder& guardian) {
+  constexpr std::uint64_t ticks = 100;  // a second
+  return front.boot == guardian.boot && front.pid_namespace == guardian.pid_namespace &&
+         front.pid < guardian.pid && front.start_time <= guardian.start_time &&
+         guardian.start_time - front.start_time <= ticks;
+}
 
 class Verifier {
  public:
@@ -39,6 +98,12 @@ class Verifier {
   void check_result(const ResultRow& row);
   void check_checkpoint(const CheckpointRow& row);
   void check_history(const HistoryEntry& entry);
+  void check_event(const Event& event);
+  void check_previous(const HistoryEntry& entry);
+  // Learns from where on history is whole.
+  Result<void> look_at_history();
+  // Whether the history row `sequence` cannot be gone.
+  [[nodiscard]] bool must_be_there(std::uint64_t sequence) const;
   void check_number(std::string_view what, std::uint64_t number);
   // The record and outcome as they stand; a failure to read is a problem.
   std::optional<Found> find(const Key& key);
@@ -49,6 +114,9 @@ class Verifier {
   VerifyReport& report_;
   std::uint64_t opening_ = 0;
   std::uint64_t history_gap_ = 0;
+  std::uint64_t outbox_from_ = 0;
+  std::set<std::uint64_t> left_behind_;
+  std::map<std::uint64_t, OpeningHistory> openings_;  // those of which there is history
   // Keys that history left live and that have no record: a later row may say that it was removed.
   std::map<Key, std::uint64_t> missing_;
 };
@@ -69,6 +137,13 @@ Result<void> Verifier::run() {
   } else {
     problem(checked.error().message);
   }
+  if (auto cursor = reading_.outbox_cursor()) {
+    outbox_from_ = cursor->from;
+    left_behind_.insert(cursor->left.begin(), cursor->left.end());
+  } else {
+    problem(cursor.error().message);
+  }
+  if (auto looked = look_at_history(); !looked) return looked;
   auto visited = reading_.rows({.table = Table::all}, [this](const Result<Row>& row) {
     ++report_.rows;
     if (progress_ && report_.rows % 1024 == 0) progress_(report_.rows, 0, "rows");
@@ -86,16 +161,38 @@ Result<void> Verifier::run() {
   return visited;
 }
 
+Result<void> Verifier::look_at_history() {
+  if (progress_) progress_(0, 0, "history");
+  return reading_.rows({.table = Table::history}, [this](const Result<Row>& row) {
+    if (!row) return true;  // told when it is checked
+    const auto& entry = std::get<HistoryEntry>(*row);
+    auto& opening = openings_[entry.sequence >> counter_bits];
+    if (opening.first == Time{}) opening.first = entry.time;
+    const bool first_ever = (entry.sequence & ((std::uint64_t{1} << counter_bits) - 1)) == 1;
+    const bool younger = entry.time - opening.first >= out_of_order;
+    if (opening.whole_from == 0 && (first_ever || younger)) opening.whole_from = entry.sequence;
+    return true;
+  });
+}
+
+bool Verifier::must_be_there(std::uint64_t sequence) const {
+  const std::uint64_t opening = sequence >> counter_bits;
+  if (opening <= history_gap_) return false;
+  const auto at = openings_.find(opening);
+  return at != openings_.end() && at->second.whole_from != 0 && at->second.whole_from < sequence;
+}
+
 void Verifier::check(const Row& row) {
   if (const auto* store = std::get_if<StoreRow>(&row)) {
     opening_ = store->opening;
     history_gap_ = store->history_gap;
+    check_number("the outbox's cursor", outbox_from_);
   }
   if (const auto* key = std::get_if<KeyRow>(&row)) check_record(key->key, key->record);
   if (const auto* result = std::get_if<ResultRow>(&row)) check_result(*result);
   if (const auto* checkpoint = std::get_if<CheckpointRow>(&row)) check_checkpoint(*checkpoint);
   if (const auto* entry = std::get_if<HistoryEntry>(&row)) check_history(*entry);
-  if (const auto* event = std::get_if<Event>(&row)) check_number("an event", event->sequence);
+  if (const auto* event = std::get_if<Event>(&row)) check_event(*event);
 }
 
 void Verifier::check_number(std::string_view what, std::uint64_t number) {
@@ -139,18 +236,36 @@ void Verifier::check_record(const Key& key, const Record& record) {
 }
 
 void Verifier::check_record_history(const Key& key, const Record& record) {
+  const std::string name = key.to_string();
   auto entry = reading_.history_at(record.last_history);
   if (!entry) return problem(entry.error().message);
-  if (!*entry) return;  // past the retention of history
+  if (!*entry) {
+    if (!must_be_there(record.last_history)) return;
+    return problem(
+        fmt::format("key {} names history row {}, and there is none", name, record.last_history));
+  }
   const HistoryEntry& last = **entry;
-  const bool agrees = last.key == key && last.status == record.status &&
-                      last.token == record.token && last.attempt == record.attempt;
-  if (agrees) return;
-  problem(fmt::format(
-      "key {} is {} (token {}, attempt {}), and history row {} tells of key {}: {} "
-      "(token {}, attempt {})",
-      key.to_string(), to_string(record.status), record.token.value, record.attempt, last.sequence,
-      last.key.to_string(), to_string(last.status), last.token.value, last.attempt));
+  const bool agrees = last.key == key && last.what != What::removed &&
+                      last.status == record.status && last.token == record.token &&
+                      last.attempt == record.attempt;
+  if (!agrees) {
+    return problem(fmt::format(
+        "key {} is {} (token {}, attempt {}), and history row {} tells of key {}: {} {} "
+        "(token {}, attempt {})",
+        name, to_string(record.status), record.token.value, record.attempt, last.sequence,
+        last.key.to_string(), to_string(last.what), to_string(last.status), last.token.value,
+        last.attempt));
+  }
+  if (is_finished(record.status) && last.deadline != record.expires_at) {
+    problem(fmt::format("the retention of key {} ends at {} ms, and history row {} says {} ms",
+                        name, record.expires_at.time_since_epoch().count(), last.sequence,
+                        last.deadline.time_since_epoch().count()));
+  }
+  if (ledger::is_by_owner(last.what) && last.holder != record.holder &&
+      !is_front_of(last.holder, record.holder)) {
+    problem(fmt::format("key {} has the holder {}, and history row {} names {}", name,
+                        to_string(record.holder), last.sequence, to_string(last.holder)));
+  }
 }
 
 void Verifier::check_result(const ResultRow& row) {
@@ -178,11 +293,27 @@ void Verifier::check_checkpoint(const CheckpointRow& row) {
   }
 }
 
+void Verifier::check_event(const Event& event) {
+  check_number("an event", event.sequence);
+  if (event.status == EventStatus::delivered || event.sequence > outbox_from_) return;
+  if (left_behind_.contains(event.sequence)) return;
+  problem(fmt::format(
+      "event {} (sequence {}) is {}, and no relay would find it: the outbox is read from {} on",
+      event.id, event.sequence, to_string(event.status), outbox_from_));
+}
+
 void Verifier::check_history(const HistoryEntry& entry) {
   check_number("a history row", entry.sequence);
+  const auto after = status_after(entry.what);
+  if (after && *after != entry.status) {
+    problem(fmt::format("history row {} says that key {} was {}, and that it is {}", entry.sequence,
+                        entry.key.to_string(), to_string(entry.what), to_string(entry.status)));
+  }
   if (entry.previous >= entry.sequence) {
     problem(
         fmt::format("history row {} says that {} came before it", entry.sequence, entry.previous));
+  } else if (entry.previous != 0) {
+    check_previous(entry);
   }
   // What happened after it may not have been written down.
   if (entry.sequence >> counter_bits <= history_gap_) return;
@@ -199,6 +330,35 @@ void Verifier::check_history(const HistoryEntry& entry) {
   } else if (found->record.last_history < entry.sequence) {
     problem(fmt::format("key {} names history row {} as its newest, and row {} is newer",
                         entry.key.to_string(), found->record.last_history, entry.sequence));
+  }
+}
+
+void Verifier::check_previous(const HistoryEntry& entry) {
+  auto found = reading_.history_at(entry.previous);
+  if (!found) return;  // a row that does not decode is told where it stands
+  if (!*found) {
+    if (!must_be_there(entry.previous)) return;
+    return problem(fmt::format("history row {} says that {} came before it, and there is none",
+                               entry.sequence, entry.previous));
+  }
+  const HistoryEntry& before = **found;
+  if (before.key != entry.key) {
+    return problem(fmt::format(
+        "history row {} is of key {}, and says that {} of key {} came before", entry.sequence,
+        entry.key.to_string(), before.sequence, before.key.to_string()));
+  }
+  if (before.time - entry.time > clock_grain) {
+    problem(
+        fmt::format("history row {} of key {} is from {} ms, and {}, which came before it, from "
+                    "{} ms",
+                    entry.sequence, entry.key.to_string(), entry.time.time_since_epoch().count(),
+                    before.sequence, before.time.time_since_epoch().count()));
+  }
+  const bool ended = before.status != Status::in_progress;
+  if (ends_reservation(entry.what) && before.token == entry.token && ended) {
+    problem(fmt::format("history rows {} and {} end key {} twice under token {}: {} and {}",
+                        before.sequence, entry.sequence, entry.key.to_string(), entry.token.value,
+                        to_string(before.what), to_string(entry.what)));
   }
 }
 

@@ -106,6 +106,38 @@ TEST_CASE("a power cut during the recovery from a power cut loses nothing either
   MESSAGE(images << " crash images");
 }
 
+// The kernel still holds what the killed process wrote, so that the power takes that and what the
+// opening writes together: both superblocks, say.
+TEST_CASE("a power cut during the opening after a kill loses nothing") {
+  const Recording recording = record(crash_program());
+  std::uint64_t images = 0;
+  for (std::size_t at = 1; at < recording.moments.size(); at += 2) {
+    const Moment& moment = recording.moments[at].moment;
+    const std::size_t ended = recording.ended_at(recording.moments[at]);
+    auto device =
+        std::make_shared<SimulatedDevice>(moment, moment.crash({.kind = Plan::Kind::all}));
+    device->keep_moments();
+    ContainerPlace place = value_of(open_place(device));
+    (void)place.container->close();
+    for (const KeptMoment& again : device->moments()) {
+      for (const Plan& plan :
+           {Plan{.kind = Plan::Kind::none}, Plan{.kind = Plan::Kind::all},
+            Plan{.kind = Plan::Kind::each_torn}, Plan{.kind = Plan::Kind::some, .seed = images}}) {
+        const std::string problem = problem_after(again.moment.crash(plan), recording.floor(ended),
+                                                  recording.ceiling(ended));
+        if (!problem.empty()) {
+          report(recording, at,
+                 "a kill, and a power cut after call " + std::to_string(again.calls) +
+                     " of the opening, " + plan.describe(),
+                 problem);
+        }
+        ++images;
+      }
+    }
+  }
+  MESSAGE(images << " crash images");
+}
+
 TEST_CASE("a power cut during the creation leaves nothing, or a whole container") {
   auto device = std::make_shared<SimulatedDevice>();
   device->keep_moments();

@@ -6,8 +6,7 @@
 //   FileModel at_crash = model;                       // a value
 //   CHECK(at_crash.problem_with(tree, model) == "");  // what a later opening may show
 //
-// After a crash (container.h, invariant 1; DESIGN of the proof: a prefix not shorter than what was
-// acknowledged):
+// After a crash (container.h, invariant 1; a prefix not shorter than what was acknowledged):
 //   1. The names are those after some number of changes of names, not before the last change that
 //      a directory's sync has covered.
 //   2. A file that was synced has exactly its bytes; what was appended since may be there as a

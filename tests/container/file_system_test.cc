@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -480,30 +481,140 @@ TEST_CASE("a log is not appended to again") {
   CHECK(read(*place.files, "/000001.log") == "bytes");
 }
 
-TEST_CASE("a log that takes the place of an old one never shows what the old one held") {
-  ContainerPlace place = value_of(open_place(std::make_shared<SimulatedDevice>()));
-  std::uint64_t reused = 0;
-  for (int round = 0; round < 30; ++round) {
-    const std::string path = "/" + std::to_string(round) + ".log";
-    auto file = create(*place.files, path);
-    append(*file, bytes_of(static_cast<std::uint64_t>(round), 3000));
-    check_ok(file->Sync(io, nullptr));
-    file.reset();
-    check_ok(place.files->DeleteFile(path, io, nullptr));
-    value_of(place.container->sync_names());
-    if (round % 5 != 4) continue;
-    // Killed in the middle; what the old ones have left lies behind the end of the new one.
-    const std::string fresh = "/fresh" + std::to_string(round) + ".log";
-    file = create(*place.files, fresh);
-    append(*file, "fresh");
-    check_ok(file->Sync(io, nullptr));
-    const DiskImage killed = place.device->moment().crash({CrashPlan::Kind::all});
-    file.reset();
-    const std::uint64_t bytes = place.device->image().size();
-    place = value_of(open_place(killed));
-    CHECK(read(*place.files, fresh) == "fresh");
-    CHECK(problem_with(place) == "");
-    if (place.device->image().size() == bytes) ++reused;
+namespace {
+
+// Where a log lies, and what it is known by.
+struct Lying {
+  std::uint64_t id = 0;
+  container::Extents extents{};
+};
+
+Lying lying(ContainerPlace& place, const std::string& path) {
+  const auto file = value_of(place.container->open_file(path));
+  MutexLock lock(file->mutex);
+  return {.id = file->id, .extents = *file->extents};
+}
+
+bool same(const container::Extents& one, const container::Extents& other) {
+  return std::ranges::equal(one, other, [](const auto& left, const auto& right) {
+    return left.offset == right.offset && left.length == right.length;
+  });
+}
+
+enum class Way { kill, close, power_cut };
+
+// What the next process finds.
+ContainerPlace opened_again(ContainerPlace& place, Way way) {
+  if (way == Way::close) value_of(place.container->close());
+  const auto lost = way == Way::power_cut ? CrashPlan::Kind::none : CrashPlan::Kind::all;
+  return value_of(open_place(place.device->moment().crash({lost})));
+}
+
+// Records of one size, so that an envelope of an old log stands where each of a new one ends; four
+// of them fill a sector, so that what a power cut leaves of the next one is the old log's.
+constexpr std::size_t record_bytes = 88;
+static_assert(4 * 128 == container::sector_bytes);
+
+std::string records(std::uint64_t seed, std::size_t count) {
+  return bytes_of(seed, count * record_bytes);
+}
+void append_records(rocksdb::FSWritableFile& file, const std::string& bytes) {
+  for (std::size_t at = 0; at < bytes.size(); at += record_bytes) {
+    append(file, bytes.substr(at, record_bytes));
   }
-  CHECK(reused > 0);
+}
+
+// What is wrong with a new log, whatever a power cut leaves of it.
+std::string problem_with_new(const DiskImage& image, const std::string& whole, bool synced) {
+  auto place = open_place(image);
+  if (!place) return place.error().message;
+  if (place->files->FileExists("/new.log", io, nullptr).IsNotFound()) {
+    return synced ? "it is not there" : "";
+  }
+  const std::string found = read(*place->files, "/new.log");
+  if (synced && found.size() < whole.size()) return "it lacks what was synced";
+  if (whole.starts_with(found)) return "";
+  return "it shows " + std::to_string(found.size()) + " bytes that it never had";
+}
+
+// All that a power cut may leave of a log that is made where an old one was. Tells where that is.
+Lying check_new(ContainerPlace& place, const std::string& whole, std::uint64_t* count) {
+  place.device->keep_moments();
+  auto file = create(*place.files, "/new.log");
+  append_records(*file, whole);
+  check_ok(file->Sync(io, nullptr));
+  std::uint64_t& images = *count;
+  const auto moments = place.device->moments();
+  for (const KeptMoment& kept : moments) {
+    std::vector<CrashPlan> plans{{.kind = CrashPlan::Kind::none}, {.kind = CrashPlan::Kind::all}};
+    for (std::size_t i = 0; i < kept.moment.pending.size(); ++i) {
+      plans.push_back({.kind = CrashPlan::Kind::all_but, .index = i});
+      plans.push_back({.kind = CrashPlan::Kind::some, .seed = images + i});
+    }
+    for (const CrashPlan& plan : plans) {
+      ++images;
+      CAPTURE(kept.calls);
+      CAPTURE(plan.describe());
+      CHECK(problem_with_new(kept.moment.crash(plan), whole, &kept == &moments.back()) == "");
+    }
+  }
+  // While it is open: closing gives back what was allocated ahead.
+  return lying(place, "/new.log");
+}
+
+}  // namespace
+
+TEST_CASE("a log that takes the place of an old one never shows what the old one held") {
+  std::uint64_t images = 0;
+  for (const Way way : {Way::kill, Way::close, Way::power_cut}) {
+    CAPTURE(static_cast<int>(way));
+    ContainerPlace place = value_of(open_place(std::make_shared<SimulatedDevice>()));
+    std::set<std::uint64_t> ids;
+    const auto note = [&](const Lying& file) {
+      CHECK(ids.insert(file.id).second);
+      return file;
+    };
+    for (std::uint64_t round = 0; round < 4; ++round) {
+      CAPTURE(round);
+      // Each the first one of its opening.
+      auto file = create(*place.files, "/old.log");
+      append_records(*file, records(round, 50));
+      check_ok(file->Sync(io, nullptr));
+      const Lying old = note(lying(place, "/old.log"));
+      file.reset();
+      const auto active = [&] {
+        return value_of(container::read_superblocks(*place.device)).newest.active;
+      };
+      const std::uint32_t before = active();
+      for (int i = 0; active() == before; ++i) {
+        REQUIRE(i < 10'000);
+        create(*place.files, "/turns.sst").reset();
+        note(lying(place, "/turns.sst"));
+      }
+      check_ok(place.files->DeleteFile("/old.log", io, nullptr));
+      value_of(place.container->sync_names());
+      {
+        // In the same opening: its blocks are not even zeroed.
+        const std::string whole = records(100 + round, 4);
+        const Lying fresh = note(check_new(place, whole, &images));
+        CHECK(same(fresh.extents, old.extents));
+        CHECK(read(*place.files, "/new.log") == whole);
+      }
+      check_ok(place.files->DeleteFile("/new.log", io, nullptr));
+      value_of(place.container->sync_names());
+
+      place = opened_again(place, way);
+      const std::string whole = records(200 + round, 4);
+      const Lying fresh = note(check_new(place, whole, &images));
+      CHECK(same(fresh.extents, old.extents));
+      place = opened_again(place, way);
+      CHECK(read(*place.files, "/new.log") == whole);
+      CHECK(lying(place, "/new.log").id == fresh.id);
+      CHECK(problem_with(place) == "");
+      check_ok(place.files->DeleteFile("/new.log", io, nullptr));
+      value_of(place.container->sync_names());
+      place = opened_again(place, way);
+    }
+  }
+  MESSAGE(images << " crash images");
 }

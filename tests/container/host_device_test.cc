@@ -70,9 +70,9 @@ class Scripted final : public HostDevice {
   std::deque<int> answers_;
 };
 
-// From now on this process can make no file larger.
+// From now on this process can make no file larger. Who tries is ended by SIGXFSZ, which is not
+// ignored here.
 void limit_files(rlim_t bytes) {
-  ::signal(SIGXFSZ, SIG_IGN);
   const struct rlimit limit{.rlim_cur = bytes, .rlim_max = bytes};
   ::setrlimit(RLIMIT_FSIZE, &limit);
 }
@@ -157,6 +157,24 @@ TEST_CASE_FIXTURE(Disk, "a full disk leaves the size as it was") {
   });
   CHECK(opener.end() == 0);
   CHECK(read(0, 20'000) == std::string(20'000, 'x'));
+}
+
+TEST_CASE_FIXTURE(Disk, "a limit below what the file has already is no signal either") {
+  value_of(device.resize(50'000));
+  value_of(device.write(0, std::string(50'000, 'x')));
+  value_of(device.sync());
+  Child limited([&](Child&) {
+    HostDevice own(file.number, path, HostAccess::write);
+    limit_files(30'000);
+    if (!own.write(29'990, "within")) return 1;
+    for (const std::uint64_t offset : {29'998u, 30'000u, 49'000u}) {
+      const auto beyond = own.write(offset, "beyond");
+      if (beyond || beyond.error().code != ErrorCode::no_space) return 2;
+    }
+    return own.resize(20'000) && own.sync() ? 0 : 3;
+  });
+  CHECK(limited.end() == 0);
+  CHECK(value_of(device.size()) == 20'000);
 }
 
 TEST_CASE_FIXTURE(Disk, "more than a file can be is a full disk, too") {

@@ -47,8 +47,8 @@ struct HostPlace {
   [[nodiscard]] Opened open(const container::HostFileOptions& options = {}) const {
     return container::HostFile::open_for_writing(path, options, *system_clock());
   }
-  [[nodiscard]] Opened open_to_read() const {
-    return container::HostFile::open_for_reading(path, {});
+  [[nodiscard]] Opened open_to_read(const container::HostFileOptions& options = {}) const {
+    return container::HostFile::open_for_reading(path, options);
   }
   // Makes the store that is to be in an empty() file.
   static Result<void> fill(container::HostFile& file, const std::string& bytes = whole_store()) {

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "container/host_files.h"
 #include "container/superblock.h"
 #include "support/check_result.h"
 #include "support/files.h"
@@ -44,6 +45,40 @@ TEST_CASE("local file systems are fine") {
   }
   const TemporaryDirectory directory;
   value_of(check_file_system(directory.path(), directory.path()));
+}
+
+TEST_CASE_FIXTURE(HostPlace, "a network file system is refused, unless it is asked for") {
+  const HostFileOptions asked{.allow_network_file_system = true};
+  constexpr std::uint64_t nfs = 0x6969;
+  const auto check_refused = [&](const Opened& opened) {
+    REQUIRE_FALSE(opened);
+    CHECK(opened.error().code == ErrorCode::unsupported);
+    for (const char* part : {"NFS", "Options::allow_network_file_system",
+                             "once --allow-network-file-system", path.c_str()}) {
+      CAPTURE(part);
+      CHECK(says(opened.error(), part));
+    }
+  };
+  {
+    const PretendedFileSystem pretended(nfs);
+    check_refused(open());
+    CHECK(fs::is_empty(directory.path()));
+    auto made = value_of(open(asked));
+    value_of(fill(*made));
+    value_of(made->publish());
+  }
+  const std::string before = read_file(path);
+  {
+    const PretendedFileSystem pretended(nfs);
+    check_refused(open());
+    check_refused(open_to_read());
+    CHECK(read_file(path) == before);
+    CHECK(value_of(open_to_read(asked))->pins().held(0).error().code == ErrorCode::unsupported);
+    value_of(open(asked));
+  }
+  // Nothing is pretended any more.
+  value_of(open_to_read());
+  value_of(open());
 }
 
 TEST_CASE("links lead to a name, whether something has it or not") {

@@ -206,3 +206,59 @@ TEST_CASE("journal and file stay bounded, whatever comes and goes") {
   REQUIRE(read_tree(*place.files, "", &found).ok());
   CHECK(model.difference_to(found) == "");
 }
+
+// What the table of files would refuse must never get into the journal, which the next opening
+// believes.
+TEST_CASE("a file in as many pieces as there can be grows on, and is found again") {
+  container::ContainerOptions options = test_options();
+  options.slot_bytes = std::uint64_t{4} << 20;  // or making the holes would take a while
+  ContainerPlace place = value_of(open_place(std::make_shared<SimulatedDevice>(), options));
+  constexpr std::size_t holes = container::most_file_extents + 500;
+  const auto path_of = [](std::size_t i) { return "/" + std::to_string(i) + ".sst"; };
+  for (std::size_t i = 0; i < 2 * holes; ++i) {
+    const auto file = value_of(place.container->create(path_of(i)));
+    value_of(place.container->append(*file, "x"));
+  }
+  for (std::size_t i = 0; i < 2 * holes; i += 2) value_of(place.container->remove(path_of(i)));
+  value_of(place.container->sync_names());
+
+  const auto pieces_of = [&](const std::shared_ptr<container::File>& file) {
+    MutexLock lock(file->mutex);
+    return file->extents->size();
+  };
+  // What has to be taken from these holes, since there is nothing else.
+  place.device->set_capacity(place.device->image().space());
+  const std::string piece = bytes_of(3, 100'000);
+  std::uint64_t appended = 0;
+  auto log = value_of(place.container->create("/scattered.log"));
+  Result<void> done;
+  while (done) {
+    REQUIRE(appended < 1000);
+    done = place.container->append(*log, piece);
+    appended += done ? 1 : 0;
+    if (done && appended % 20 == 0) value_of(place.container->sync(*log));
+  }
+  CHECK(done.error().code == ErrorCode::no_space);
+  CHECK_FALSE(place.container->poisoned());
+  CHECK(pieces_of(log) > container::most_file_extents - 32);
+  CHECK(place.container->space().free > 10 * piece.size());
+  // With more space, but with no piece more than there can be.
+  place.device->set_capacity(SimulatedDevice::default_capacity);
+  for (int i = 0; i < 40; ++i) {
+    done = place.container->append(*log, piece);
+    appended += done ? 1 : 0;
+    if (!done) CHECK(done.error().code == ErrorCode::no_space);
+  }
+  CHECK(pieces_of(log) <= container::most_file_extents);
+  value_of(place.container->sync(*log));
+  // Others are not hurt by that.
+  const auto other = value_of(place.container->create("/other.sst"));
+  value_of(place.container->append(*other, "bytes"));
+  value_of(place.container->sync(*other));
+
+  const DiskImage killed = place.device->moment().crash({CrashPlan::Kind::all});
+  ContainerPlace after = value_of(open_place(killed, options));
+  const auto found = value_of(after.container->open_file("/scattered.log"));
+  CHECK(after.container->size(*found) == appended * piece.size());
+  CHECK(testing::problem_with(after) == "");
+}

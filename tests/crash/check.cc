@@ -66,6 +66,31 @@ bool is_own_outcome(const ResultRow& row) {
   return row.outcome == (success ? success_of(row.key, row.token) : failure_of(row.key, row.token));
 }
 
+// What the owner of a reservation does is told of the holder that the record names.
+bool is_by_owner(What what) {
+  return what == What::reserved || what == What::taken_over || what == What::completed ||
+         what == What::failed || what == What::released;
+}
+
+// In what the newest row of a key's history and its record do not agree; empty: they do.
+std::string difference_of(const HistoryEntry& last, const Record* record) {
+  if (last.what == What::removed) return record == nullptr ? "" : "it was removed";
+  if (record == nullptr) return "there should be a record";
+  if (record->status != last.status) return "the status";
+  if (record->token != last.token) return "the token";
+  if (record->attempt != last.attempt) return "the attempt";
+  if (record->last_history != last.sequence) return "which row is the newest";
+  // Renewing moves time and lease on, and tells history nothing.
+  const bool running = record->status == Status::in_progress;
+  if (record->updated_at < last.time) return "the time, which is before it";
+  if (!running && record->updated_at != last.time) return "the time";
+  if (!running && last.deadline != record->expires_at) return "the deadline";
+  if (running && last.deadline <= last.time) return "the deadline, which is no lease";
+  if (last.holder == Holder{}) return "the holder, which is nobody";
+  if (is_by_owner(last.what) && last.holder != record->holder) return "the holder";
+  return "";
+}
+
 }  // namespace
 
 void Model::check(const Rows& rows, const Effects& effects) {
@@ -257,6 +282,10 @@ void Model::check_history(const Rows& rows, const std::string& name) {
       problem(fmt::format("{}: history row {} of {} does not follow the one before", name,
                           entry.sequence, entry.key.to_string()));
     }
+    if (before != nullptr && before->time > entry.time) {
+      problem(fmt::format("{}: in the history of {} time runs back at row {}", name,
+                          entry.key.to_string(), entry.sequence));
+    }
     const bool finishes = entry.what == What::completed || entry.what == What::failed;
     if (finishes && before != nullptr && before->token == entry.token &&
         before->what != What::reserved && before->what != What::taken_over) {
@@ -268,15 +297,11 @@ void Model::check_history(const Rows& rows, const std::string& name) {
   for (const auto& [key, last] : newest) {
     if (key.operation == "brief") continue;
     const Record* record = record_of(rows, key);
-    const bool same = last->what == What::removed
-                          ? record == nullptr
-                          : record != nullptr && record->status == last->status &&
-                                record->token == last->token && record->attempt == last->attempt &&
-                                record->last_history == last->sequence;
-    if (!same) {
-      problem(fmt::format("{}: {} is {}, and history says {} (token {}, attempt {})", name,
+    const std::string difference = difference_of(*last, record);
+    if (!difference.empty()) {
+      problem(fmt::format("{}: {} is {}, and history says {} (token {}, attempt {}): {}", name,
                           key.to_string(), told(record), to_string(last->what), last->token.value,
-                          last->attempt));
+                          last->attempt, difference));
     }
   }
   for (const auto& [key, record] : rows.keys) {

@@ -34,6 +34,42 @@ int main() {
 }
 """
 
+# What a program's own tests would do, by the installed headers alone.
+KIT_PROGRAM = """
+#include <once/once.h>
+#include <once/testing.h>
+
+#include <cstdio>
+
+int main() {
+  using namespace once::testing;
+  auto clock = std::make_shared<ManualClock>();
+  MemoryDisk disk;
+  ExecutionProbe probe;
+  once::Options options;
+  options.clock = clock;
+  const auto charge = [&](once::Store& store) {
+    auto work = probe.watch("charge:42", [] { return 7; });
+    return store.execute("charge:42", work, {.retention = std::chrono::hours(1)}).has_value();
+  };
+  {
+    auto store = disk.open(options);
+    if (!store || !charge(*store)) return 1;
+    disk.fail({.call = DiskCall::sync});
+    auto failed = store->execute("charge:43", [] { return 1; });
+    std::printf("%s\\n", failed ? "done" : "failed");
+    disk.power_cut();
+  }
+  auto store = disk.open(options);
+  if (!store || !charge(*store)) return 1;
+  std::printf("%d executed\\n", static_cast<int>(probe.executions("charge:42")));
+  clock->advance(std::chrono::hours(1));
+  if (!charge(*store)) return 1;
+  std::printf("%d executed, %d at a time\\n", static_cast<int>(probe.executions("charge:42")),
+              static_cast<int>(probe.overlaps()) + 1);
+}
+"""
+
 
 def run(*command, **options):
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
@@ -79,18 +115,25 @@ class InstallTest(unittest.TestCase):
 
     def test_no_test_or_internal_library_is_installed(self):
         self.assertEqual(list(self.root.rglob("*.a")), [])
-        self.assertEqual([p for p in self.root.rglob("*") if "test" in p.name], [])
+        # But the kit, which is for the tests of others.
+        self.assertEqual([p.name for p in self.root.rglob("*") if "test" in p.name], ["testing.h"])
 
     def test_a_program_outside_the_tree(self):
+        self.assertEqual(self.build_and_run(PROGRAM), "1 executed\n1 replayed\n")
+
+    def test_the_test_kit_outside_the_tree(self):
+        self.assertEqual(self.build_and_run(KIT_PROGRAM),
+                         "failed\n1 executed\n2 executed, 1 at a time\n")
+
+    def build_and_run(self, program):
         environment = self.environment()
         flags = shlex.split(run("pkg-config", "--cflags", "--libs", "once", env=environment))
         source = pathlib.Path(self.folder.name, "program.cc")
-        source.write_text(PROGRAM)
+        source.write_text(program)
         binary = source.with_suffix("")
         run(*shlex.split(os.environ.get("CXX", "g++")), "-std=c++23", "-Wall", "-Werror", source,
             "-o", binary, *flags, env=environment)
-        said = run(binary, env=environment, cwd=self.folder.name)
-        self.assertEqual(said, "1 executed\n1 replayed\n")
+        return run(binary, env=environment, cwd=self.folder.name)
 
     def test_tool(self):
         if not TOOL:

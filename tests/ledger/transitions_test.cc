@@ -1,4 +1,4 @@
-// Every request on every state: the table of DESIGN's record life, as a table.
+// Every request on every state: the table at the top of lib/ledger/transitions.h, as a table.
 #include "ledger/transitions.h"
 
 #include <doctest/doctest.h>
@@ -320,6 +320,41 @@ TEST_CASE("transact goes where reserve would be granted, and finishes in one ste
       CHECK(done_word(decision) == reserve);
       CHECK_FALSE(decision.change.apply_data);
     }
+  }
+}
+
+TEST_CASE("history names the record's holder for what the owner does, and who asked for the rest") {
+  const Holder owner = testing::holder(7);
+  const Holder asker = testing::holder(6);
+  for (const State& state : states()) {
+    CAPTURE(state.name);
+    const auto reserved = ledger::reserve(at(state), {.fingerprint = question, .holder = owner});
+    const bool granted = reserved.answer && std::holds_alternative<Reservation>(*reserved.answer);
+    if (granted) {
+      CHECK(reserved.change.put->holder == owner);
+      CHECK(reserved.change.history->holder == owner);
+    } else if (reserved.change.put) {  // turned in doubt
+      CHECK(reserved.change.put->holder == testing::holder(5));
+      CHECK(reserved.change.history->holder == asker);
+    }
+    const auto transacted = ledger::transact(at(state), {.holder = owner}, receipt, {});
+    if (transacted.answer && !transacted.answer->replayed) {
+      CHECK(transacted.change.put->holder == owner);
+      CHECK(transacted.change.history->holder == owner);
+    }
+    const auto resolved = ledger::resolve(at(state), Verdict::rerun, receipt);
+    if (resolved.answer) CHECK(resolved.change.history->holder == asker);
+    const auto removed = ledger::remove(at(state));
+    if (removed.change.history) CHECK(removed.change.history->holder == asker);
+    if (!is_running(state)) continue;
+    const Outcome failure = Outcome::failure("no", "no");
+    for (const engine::Change& change : {ledger::finish(at(state), held, receipt, {}).change,
+                                         ledger::finish(at(state), held, failure, {}).change,
+                                         ledger::release(at(state), held, "why").change}) {
+      CHECK(change.put->holder == testing::holder(5));
+      CHECK(change.history->holder == testing::holder(5));
+    }
+    CHECK(ledger::doubt(at(state), held, "why").change.history->holder == asker);
   }
 }
 

@@ -27,6 +27,18 @@ Event golden() {
   return event;
 }
 
+// One that an attempt to deliver has left something in.
+Event golden_tried() {
+  Event event;
+  event.sequence = 12;
+  event.id = "e1";
+  event.status = EventStatus::pending;
+  event.retries = 1;
+  event.next_attempt_at = Time(Duration(1700000001000));
+  event.last_error = "down";
+  return event;
+}
+
 Result<Event> decode(ByteView row) {
   return decode_event(12, row);
 }
@@ -39,6 +51,26 @@ TEST_CASE("golden event") {
         "010180b9e6cf8b01000002030000000068e5cf8b010000f469e5cf8b010000020000006531050000006f"
         "7264657201000000390c0000006f726465722e706c6163656402000000010000006101000000310200000062"
         "ff0000000001000000010000006d0100000032020000007b7d");
+}
+
+TEST_CASE("golden event of version 2") {
+  CHECK(testing::to_hex(encode_event(golden_tried())) ==
+        "0200000000000000000001010000000000000000000000000000000000000002000000653100000000000000"
+        "0000000000000000000000000000000000e86be5cf8b01000004000000646f776e");
+}
+
+TEST_CASE("an event that no attempt has touched is written as version 0.1.0 of Once wrote it") {
+  Event event = golden_tried();
+  event.next_attempt_at = {};
+  event.last_error.clear();
+  CHECK(encode_event(event)[0] == 1);
+  event.last_error = "x";
+  CHECK(encode_event(event)[0] == 2);
+  // One value has one encoding: version 2 with nothing in it is damage.
+  Bytes row = encode_event(event);
+  row.resize(row.size() - 1);
+  row[row.size() - 4] = 0;
+  testing::check_damaged_with(row, 0, 2, &decode);
 }
 
 TEST_CASE("events come back") {
@@ -58,6 +90,8 @@ TEST_CASE("events come back") {
     event.created_at = random.time();
     event.published_at = random.time();
     event.expires_at = random.time();
+    if (random.below(2) == 0) event.next_attempt_at = random.time();
+    if (random.below(2) == 0) event.last_error = random.bytes(9);
     REQUIRE(decode_event(event.sequence, encode_event(event)).value() == event);
   }
 }
@@ -73,7 +107,10 @@ TEST_CASE("only delivered events may be removed") {
 TEST_CASE("hostile events") {
   testing::check_hostile(encode_event(golden()), &decode, &encode_back);
   testing::check_hostile(encode_event(Event{.sequence = 12}), &decode, &encode_back);
-  testing::check_versions(encode_event(golden()), &decode);
+  testing::check_hostile(encode_event(golden_tried()), &decode, &encode_back);
+  testing::check_versions(encode_event(golden()), &decode, event_version);
+  testing::check_damaged_with(encode_event(golden()), 0, 2, &decode);        // without its end
+  testing::check_damaged_with(encode_event(golden_tried()), 0, 1, &decode);  // bytes left over
   const Bytes row = encode_event(golden());
   for (const int byte : {0, 4, 255}) testing::check_damaged_with(row, 10, byte, &decode);
   testing::check_damaged_with(row, 1, 0, &decode);

@@ -27,6 +27,15 @@ TEST_CASE("golden facts") {
   CHECK(testing::to_hex(encode_u64(0x0102030405060708)) == "0807060504030201");
 }
 
+TEST_CASE("rows of events left behind sort as their sequences do") {
+  CHECK(testing::to_hex(encode_outbox_left(0x0102)) == "6f7574626f785f6c6566740000000000000102");
+  CHECK(encode_outbox_left(0xff) < encode_outbox_left(0x100));
+  CHECK(decode_outbox_left(encode_outbox_left(77)).value() == 77);
+  CHECK_FALSE(decode_outbox_left("outbox_from"));
+  CHECK_FALSE(decode_outbox_left(encode_outbox_left(77) + "x"));
+  CHECK_FALSE(decode_outbox_left("outbox_left"));
+}
+
 TEST_CASE("facts come back") {
   testing::Random random(10);
   for (int i = 0; i < 1000; ++i) {

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <random>
+#include <regex>
 #include <utility>
 
 #include "container/container.h"
@@ -54,10 +55,9 @@ std::string files_of(const DiskImage& image) {
 }
 
 bool names_a_place(const std::string& message) {
-  for (const char* word : {"byte", "offset", "/once/", "row "}) {
-    if (message.find(word) != std::string::npos) return true;
-  }
-  return false;
+  static const std::regex place(
+      "bytes? [0-9]|offset [0-9]|row [^ ]|/once/([0-9]{6}\\.(sst|log)|MANIFEST-[0-9]{6}|CURRENT)");
+  return std::regex_search(message, place);
 }
 
 // Runs the fixed program, and ends in good order or not.

@@ -204,6 +204,24 @@ std::vector<Call> fixed_program() {
   return program.calls;
 }
 
+std::vector<Call> short_program() {
+  Program program;
+  program.reserve("hand");
+  program.checkpoint("hand", "first", 300);
+  program.complete("hand", 2000);
+  program.execute("buffered", 700).durability = Durability::buffered;
+  program.transact("transfer", {{.kind = Step::Kind::put, .key = "balance", .value = noise(5, 200)},
+                                {.kind = Step::Kind::publish, .key = "event", .value = "moved"}});
+  program.publish("event", 100);
+  program.sweep();
+  program.reserve("doubtful");
+  program.reopen();
+  program.resolve("doubtful", Verdict::rerun);
+  program.with(Kind::remove, "hand");
+  program.execute("after", 50);
+  return program.calls;
+}
+
 std::vector<Call> large_program() {
   Program program;
   program.reserve("large");
@@ -263,6 +281,8 @@ Key ProgramReader::key() {
 }
 
 Request ProgramReader::request() {
+  // It takes as long as many others.
+  constexpr std::uint8_t compact_from = 252;
   static constexpr std::array kinds{Kind::reserve,
                                     Kind::complete,
                                     Kind::execute,
@@ -284,12 +304,16 @@ Request ProgramReader::request() {
                                     Kind::load_checkpoints,
                                     Kind::sweep};
   Request request;
-  request.kind = kinds[byte() % kinds.size()];
+  const std::uint8_t kind = byte();
+  request.kind = kind < compact_from ? kinds[kind % kinds.size()] : Kind::compact;
   request.key = key();
   const std::uint8_t how = byte();
   if (how % 3 == 0) request.durability = Durability::buffered;
   if (how % 5 == 0) request.on_abandon = OnAbandon::rerun;
   if (how % 7 < 2) request.fingerprint = Fingerprint::of(how % 7 == 0 ? "one" : "two");
+  if (how % 13 < 3) {
+    request.fields = {FieldDigest::of("z", "same"), FieldDigest::of("a", how % 13 < 2 ? "1" : "2")};
+  }
   request.lease = duration_of(how / 4);
   request.retention = duration_of(how / 16);
   const std::uint64_t number = ++made_;
@@ -320,11 +344,11 @@ Request ProgramReader::request() {
     }
   }
   if (request.kind == Kind::reserve_many || request.kind == Kind::complete_many) {
-    const Kind kind = request.kind == Kind::reserve_many ? Kind::reserve : Kind::complete;
+    const Kind each = request.kind == Kind::reserve_many ? Kind::reserve : Kind::complete;
     for (int i = 0; i < how % 4 + 1; ++i) {
       Request one = request;
       one.many.clear();
-      one.kind = kind;
+      one.kind = each;
       one.key = key();
       request.many.push_back(std::move(one));
     }

@@ -57,9 +57,13 @@ class QuickPlace final : public engine::Place {
     return with_env(target_->begin_reading());
   }
   bool saw_one_state(bool opened) override { return target_->saw_one_state(opened); }
-  Result<void> admit(std::size_t bytes, bool from_reserve) override {
-    return target_->admit(bytes, from_reserve);
+  Result<void> admit(std::size_t bytes, bool from_reserve, const Unflushed& unflushed) override {
+    return target_->admit(bytes, from_reserve, unflushed);
   }
+  Result<void> admit_flush(const Unflushed& unflushed) override {
+    return target_->admit_flush(unflushed);
+  }
+  bool knows_room() const override { return target_->knows_room(); }
   std::uint64_t bytes() override { return target_->bytes(); }
   Result<void> give_back() override { return target_->give_back(); }
   engine::FreeBytes free_bytes() override { return target_->free_bytes(); }

@@ -52,7 +52,6 @@ class Story {
   std::size_t memory_budget_ = std::size_t{1} << 20;
   Liveness earlier_ = Liveness::dead;
   bool disk_is_bad_ = false;
-  bool made_ = false;  // there is a store
   std::uint64_t capacity_ = SimulatedDevice::default_capacity;
   std::shared_ptr<SimulatedDevice> device_;
   std::unique_ptr<Session> session_;

@@ -90,6 +90,7 @@ Reply execute(Store& store, const Request& request) {
                                    .retention = request.retention,
                                    .failure_retention = request.failure_retention,
                                    .fingerprint = request.fingerprint,
+                                   .fields = request.fields,
                                    .on_abandon = request.on_abandon,
                                    .wait = Duration(0),
                                    .durability = request.durability});
@@ -136,6 +137,7 @@ Reply transact(Store& store, const Request& request) {
                                    {.retention = request.retention,
                                     .failure_retention = request.failure_retention,
                                     .fingerprint = request.fingerprint,
+                                    .fields = request.fields,
                                     .wait = Duration(0),
                                     .durability = request.durability});
   take_execution(reply, done);
@@ -146,6 +148,7 @@ ReserveOptions reserve_options(const Request& request) {
   return {.lease = request.lease,
           .retention = request.retention,
           .fingerprint = request.fingerprint,
+          .fields = request.fields,
           .on_abandon = request.on_abandon,
           .durability = request.durability};
 }
@@ -260,6 +263,10 @@ Reply perform(Store& store, const Request& request) {
     case Request::Kind::sweep: {
       const auto swept = store.sweep();
       return swept ? Reply{} : failed(swept);
+    }
+    case Request::Kind::compact: {
+      const auto compacted = store.compact();
+      return compacted ? Reply{} : failed(compacted);
     }
   }
   return {};

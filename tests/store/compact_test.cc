@@ -1,5 +1,6 @@
 // Compacting: as small as can be, nothing lost, beside others, and on a full disk.
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <filesystem>
@@ -8,6 +9,7 @@
 
 #include "engine/embedded/embedded_engine.h"
 #include "fixture.h"
+#include "live_bytes.h"
 #include "sample_store.h"
 #include "store/open_on.h"
 #include "support/layouts.h"
@@ -45,24 +47,32 @@ void write_keys(Store& store, int from, int to, std::size_t bytes, std::uint32_t
   }
 }
 
-// What RocksDB needs for the same rows in tables that were written once.
-std::uint64_t live_bytes(Store& store, const TemporaryDirectory& directory) {
-  const std::string copy = directory.file("copy");
-  std::filesystem::remove_all(copy);
-  // In the layout of the options that the store was opened with.
-  std::uint64_t bytes = 0;
-  value_of(store.backup(copy));
-  const std::string plain = directory.file("plain");
-  std::filesystem::remove_all(plain);
-  Store reader = value_of(Store::open(copy, {.layout = Layout::directory, .read_only = true}));
-  value_of(reader.backup(plain));
-  for (const auto& [name, content] : files_of(plain)) {
-    if (name.ends_with(".sst")) bytes += content.size();
-  }
-  return bytes;
-}
-
 }  // namespace
+
+TEST_CASE("a fresh store takes a megabyte at most, open and closed") {
+  constexpr std::uint64_t most = std::uint64_t{1} << 20;
+  const TemporaryDirectory directory{quick_place()};
+  const std::string path = directory.file("s");
+  // What the file ends at, and what the disk has of it.
+  const auto check_small = [&](const char* when) {
+    CAPTURE(when);
+    struct stat status{};
+    REQUIRE(::stat(path.c_str(), &status) == 0);
+    CHECK(status.st_size > 0);
+    CHECK(static_cast<std::uint64_t>(status.st_size) <= most);
+    CHECK(static_cast<std::uint64_t>(status.st_blocks) * 512 <= most);
+  };
+  {
+    Store store = value_of(Store::open(path));
+    check_small("made, and open");
+    value_of(store.execute("k", [] { return Bytes("v"); }));
+    check_small("with a key");
+    value_of(store.close());
+  }
+  check_small("closed");
+  for (int i = 0; i < 5; ++i) value_of(value_of(Store::open(path)).close());
+  check_small("opened and closed a few times");
+}
 
 TEST_CASE("the file stays within 1.3 times the live data") {
   const TemporaryDirectory directory{quick_place()};

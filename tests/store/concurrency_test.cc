@@ -131,10 +131,7 @@ void transact_all(Store& store, int threads, int keys) {
   CHECK(once_only == keys);
 }
 
-}  // namespace
-
-TEST_CASE("64 threads execute one key: one runs it, 63 get its answer") {
-  Store store = value_of(Store::open("memory:"));
+void execute_one(Store& store) {
   Tally tally;
   std::atomic<int> runs = 0;
   in_threads(64, [&](int) {
@@ -151,8 +148,7 @@ TEST_CASE("64 threads execute one key: one runs it, 63 get its answer") {
   CHECK(tally.wrong == 0);
 }
 
-TEST_CASE("64 threads transact one key: one counts, 63 get its answer") {
-  Store store = value_of(Store::open("memory:"));
+void transact_one(Store& store) {
   Tally tally;
   in_threads(64, [&](int) {
     const auto work = [](Transaction& tx) -> Result<Bytes> {
@@ -165,6 +161,32 @@ TEST_CASE("64 threads transact one key: one counts, 63 get its answer") {
   CHECK(tally.first == 1);
   CHECK(tally.replayed == 63);
   CHECK(tally.wrong == 0);
+}
+
+void in_each_place(const std::function<void(Store&)>& test) {
+  const TemporaryDirectory directory;
+  SUBCASE("in memory") {
+    Store store = value_of(Store::open("memory:"));
+    test(store);
+  }
+  SUBCASE("in one file") {
+    Store store = value_of(Store::open(directory.file("store"), {.layout = Layout::file}));
+    test(store);
+  }
+  SUBCASE("in a directory") {
+    Store store = value_of(Store::open(directory.file("store"), {.layout = Layout::directory}));
+    test(store);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("64 threads execute one key: one runs it, 63 get its answer") {
+  in_each_place([](Store& store) { execute_one(store); });
+}
+
+TEST_CASE("64 threads transact one key: one counts, 63 get its answer") {
+  in_each_place([](Store& store) { transact_one(store); });
 }
 
 TEST_CASE("10,000 keys in random order are 10,000 executions") {

@@ -40,7 +40,7 @@ class FileSizeLimit {
   rlimit limit_{};
 };
 
-// A small file system in memory; mounted() is false where that is not allowed.
+// A small file system in memory.
 class SmallDisk {
  public:
   explicit SmallDisk(const char* size)
@@ -51,6 +51,9 @@ class SmallDisk {
     if (mounted_) ::umount2(directory_.path().c_str(), MNT_DETACH);
   }
   [[nodiscard]] bool mounted() const { return mounted_; }
+  // Where it is not (no root, a container without the right), tests that need one are skipped, and
+  // counted as that.
+  [[nodiscard]] static bool allowed() { return SmallDisk("size=1m").mounted(); }
   [[nodiscard]] std::string file(const std::string& name) const { return directory_.file(name); }
 
  private:
@@ -145,12 +148,10 @@ TEST_CASE_TEMPLATE("a failed write in the middle of execute: the work does not r
   }
 }
 
-TEST_CASE("a disk that is full under a directory, by every kind of write, again and again") {
+TEST_CASE("a disk that is full under a directory, by every kind of write, again and again" *
+          doctest::skip(!SmallDisk::allowed())) {
   const SmallDisk disk("size=3m");
-  if (!disk.mounted()) {
-    MESSAGE("left out: mounting a small file system is not allowed here");
-    return;
-  }
+  REQUIRE(disk.mounted());
   const std::string path = disk.file("store");
   const Options options{.memory_budget = 1 << 20, .layout = Layout::directory};
   std::set<std::string> acknowledged;
@@ -205,12 +206,10 @@ TEST_CASE("a disk that is full under a directory, by every kind of write, again 
   CHECK(value_of(store.verify()).problems.empty());
 }
 
-TEST_CASE("a disk that is full under one file: refused and no more, and it goes on by itself") {
+TEST_CASE("a disk that is full under one file: refused and no more, and it goes on by itself" *
+          doctest::skip(!SmallDisk::allowed())) {
   const SmallDisk disk("size=3m");
-  if (!disk.mounted()) {
-    MESSAGE("left out: mounting a small file system is not allowed here");
-    return;
-  }
+  REQUIRE(disk.mounted());
   const std::string path = disk.file("store");
   Store store = value_of(Store::open(path, {.memory_budget = 1 << 20}));
   std::set<std::string> acknowledged;

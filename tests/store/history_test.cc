@@ -64,6 +64,33 @@ TEST_CASE("history tells everything that happens to a key, with time, token and 
   CHECK(problems_of(store) == 0);
 }
 
+TEST_CASE("history and record name the same holder, also one that was named by somebody else") {
+  const Simulation simulation;
+  Store store = simulation.open();
+  const Holder guardian = holder(200);
+  const ReserveOptions options{.on_abandon = OnAbandon::rerun, .holder = guardian};
+  for (const char* end : {"completed", "failed", "released"}) {
+    const Key key(end);
+    Reservation mine = reserved(store.reserve(key, options));
+    CHECK(history_of(store, {.key = key}).back().holder == guardian);
+    simulation.processes->set(200, Liveness::dead);
+    mine = reserved(store.reserve(key, options));
+    CHECK(mine.taken_over);
+    if (key.id == "completed") value_of(store.complete(mine, Outcome::success()));
+    if (key.id == "failed") value_of(store.fail(mine, "code", "message"));
+    if (key.id == "released") value_of(store.release(mine));
+    const Record record = value_of(store.find(key))->record;
+    CHECK(record.holder == guardian);
+    for (const HistoryEntry& entry : history_of(store, {.key = key})) {
+      CAPTURE(to_string(entry.what));
+      CHECK(entry.holder == guardian);
+    }
+  }
+  CHECK(value_of(store.remove("completed")));
+  CHECK(history_of(store, {.key = "completed"}).back().holder == holder(100));
+  CHECK(problems_of(store) == 0);
+}
+
 TEST_CASE("history has a retention of its own, and can be switched off") {
   const Simulation simulation;
   Store store = simulation.open();
@@ -73,6 +100,16 @@ TEST_CASE("history has a retention of its own, and can be switched off") {
   simulation.clock->advance(1ms);
   CHECK(history_of(store).empty());
   CHECK(value_of(store.find("k")));
+  CHECK(problems_of(store) == 0);
+
+  // What is past its retention is missed by nobody, also where younger rows name it.
+  for (int day = 0; day < 10; ++day) {
+    simulation.clock->advance(24h);
+    value_of(store.execute(Key("day " + std::to_string(day)), [] {}, {.retention = 48h}));
+    CHECK(problems_of(store) == 0);
+  }
+  CHECK(value_of(store.remove("k")));
+  CHECK(history_of(store, {.key = "k"}).back().previous != 0);
   CHECK(problems_of(store) == 0);
 
   Options options = simulation.options();

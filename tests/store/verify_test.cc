@@ -41,15 +41,29 @@ struct Tampered {
     change(result);
     raw.put(Table::results, done_row, model::encode_result(result));
   }
-  // The newest history row of `done`.
-  void change_history(const std::function<void(HistoryEntry&)>& change) {
+  // The newest history row of a key.
+  [[nodiscard]] std::uint64_t newest_of(const Key& key) const {
     RawStore raw(path);
-    const Record record = value_of(model::decode_record(raw.get(Table::keys, done_row)));
-    const Bytes row = model::encode_sequence(record.last_history);
-    HistoryEntry entry =
-        value_of(model::decode_history(record.last_history, raw.get(Table::history, row)));
+    return value_of(model::decode_record(raw.get(Table::keys, model::encode_key(key))))
+        .last_history;
+  }
+  void change_history_at(std::uint64_t sequence, const std::function<void(HistoryEntry&)>& change) {
+    RawStore raw(path);
+    const Bytes row = model::encode_sequence(sequence);
+    HistoryEntry entry = value_of(model::decode_history(sequence, raw.get(Table::history, row)));
     change(entry);
     raw.put(Table::history, row, model::encode_history(entry, Time(forever)));
+  }
+  // The newest history row of `done`.
+  void change_history(const std::function<void(HistoryEntry&)>& change) {
+    change_history_at(newest_of(done), change);
+  }
+  // The row before that, of the same key.
+  [[nodiscard]] std::uint64_t reserved_row() {
+    std::uint64_t previous = 0;
+    change_history([&](HistoryEntry& entry) { previous = entry.previous; });
+    REQUIRE(previous != 0);
+    return previous;
   }
   // True if a problem is found, and one of them says `text`.
   [[nodiscard]] bool finds(const std::string& text) const {
@@ -149,6 +163,103 @@ TEST_CASE_FIXTURE(Tampered, "history that came before itself") {
   CHECK(finds("came before it"));
 }
 
+TEST_CASE_FIXTURE(
+    Tampered, "history that says that something happened, and a status that it does not leave") {
+  SUBCASE("reserved") {
+    change_history([](HistoryEntry& entry) { entry.what = What::reserved; });
+  }
+  SUBCASE("released") {
+    change_history([](HistoryEntry& entry) { entry.what = What::released; });
+  }
+  SUBCASE("in doubt") {
+    change_history([](HistoryEntry& entry) { entry.what = What::in_doubt; });
+  }
+  SUBCASE("in a row that is not the newest") {
+    change_history_at(reserved_row(), [](HistoryEntry& entry) { entry.status = Status::released; });
+  }
+  CHECK(finds("and that it is"));
+}
+
+TEST_CASE_FIXTURE(Tampered, "history that says that a key with a record was removed") {
+  change_history([](HistoryEntry& entry) { entry.what = What::removed; });
+  CHECK(finds("removed completed"));
+}
+
+TEST_CASE_FIXTURE(Tampered, "history that tells another end of the retention") {
+  change_history([](HistoryEntry& entry) { entry.deadline += 1ms; });
+  CHECK(finds("the retention of key " + done.to_string()));
+}
+
+TEST_CASE_FIXTURE(Tampered, "history that tells of two ends under one token") {
+  const auto end_with = [this](What what, Status status) {
+    change_history_at(reserved_row(), [&](HistoryEntry& entry) {
+      entry.what = what;
+      entry.status = status;
+    });
+  };
+  SUBCASE("the same twice") {
+    end_with(What::completed, Status::completed);
+  }
+  SUBCASE("released before") {
+    end_with(What::released, Status::released);
+  }
+  SUBCASE("in doubt before") {
+    end_with(What::in_doubt, Status::in_doubt);
+  }
+  CHECK(finds("twice under token"));
+}
+
+TEST_CASE_FIXTURE(Tampered, "history that names a row of another key as the one before") {
+  const std::uint64_t other = newest_of(Key("tenant", "swept", "done 0"));
+  change_history([&](HistoryEntry& entry) { entry.previous = other; });
+  CHECK(finds("of key tenant/swept/done%200 came before"));
+}
+
+TEST_CASE_FIXTURE(Tampered, "history that names a row which is not there as the one before") {
+  const std::uint64_t reserved = reserved_row();
+  RawStore(path).erase(Table::history, model::encode_sequence(reserved));
+  CHECK(finds("came before it, and there is none"));
+}
+
+TEST_CASE_FIXTURE(Tampered, "a record that names a history row which is not there") {
+  const std::uint64_t newest = newest_of(done);
+  RawStore(path).erase(Table::history, model::encode_sequence(newest));
+  CHECK(finds("key " + done.to_string() + " names history row " + std::to_string(newest)));
+}
+
+TEST_CASE_FIXTURE(Tampered, "history in which time runs back") {
+  change_history([](HistoryEntry& entry) { entry.time -= 1h; });
+  CHECK(finds("which came before it, from"));
+}
+
+TEST_CASE_FIXTURE(Tampered, "history that names another holder than the record") {
+  SUBCASE("nobody") {
+    change_history([](HistoryEntry& entry) { entry.holder = {}; });
+  }
+  SUBCASE("another process") {
+    change_history([](HistoryEntry& entry) { ++entry.holder.pid; });
+  }
+  SUBCASE("one of another boot") {
+    change_history([](HistoryEntry& entry) { ++entry.holder.boot[0]; });
+  }
+  SUBCASE("one that was there long before") {
+    change_history([](HistoryEntry& entry) {
+      --entry.holder.pid;
+      entry.holder.start_time -= 200;
+    });
+  }
+  CHECK(finds("has the holder"));
+}
+
+TEST_CASE_FIXTURE(Tampered,
+                  "`once run` of version 0.1.0, which did not name the guardian, is no problem") {
+  change_history([](HistoryEntry& entry) {
+    --entry.holder.pid;
+    entry.holder.start_time -= 5;
+  });
+  CHECK_FALSE(finds(""));
+}
+
 TEST_CASE_FIXTURE(Tampered, "a record that is gone, and history that knows it as live") {
   for (const Key& key : {working, doubtful}) {
     RawStore(path).erase(Table::keys, model::encode_key(key));
@@ -203,6 +314,15 @@ TEST_CASE_FIXTURE(Tampered, "a record whose status and fields disagree") {
     change_record(working, [](Record& record) { ++record.origin.value; });
     CHECK(finds("began with"));
   }
+}
+
+TEST_CASE_FIXTURE(Tampered, "an event that the outbox's cursor hides") {
+  const std::uint64_t beyond = std::uint64_t{2} << 24;  // the sample was opened twice
+  RawStore(path).put(Table::all, Bytes(model::outbox_from_row), model::encode_u64(beyond));
+  CHECK(finds("no relay would find it"));
+  const std::uint64_t never = std::uint64_t{77} << 24;
+  RawStore(path).put(Table::all, Bytes(model::outbox_from_row), model::encode_u64(never));
+  CHECK(finds("the outbox's cursor"));
 }
 
 TEST_CASE_FIXTURE(Tampered, "rows that do not decode, in every table, named and told apart") {

@@ -159,6 +159,8 @@ std::string CrashPlan::describe() const {
       return fmt::format("the first {} changes", index);
     case Kind::last_torn:
       return fmt::format("the last write torn after {} bytes", index);
+    case Kind::each_torn:
+      return "each write torn";
     case Kind::some:
       return fmt::format("some sectors by seed {}", seed);
   }
@@ -222,12 +224,16 @@ DiskImage Moment::crash(const CrashPlan& plan) const {
     const Change& change = pending[i];
     if (plan.kind == Kind::some) {
       apply_some(change, image, random, of_eight);
+    } else if (plan.kind == Kind::each_torn && change.kind == Change::Kind::write) {
+      const std::size_t sectors = change.sectors->size() / sector_bytes;
+      image.write(change.sectors_at,
+                  std::string_view(*change.sectors).substr(0, (sectors + 1) / 2 * sector_bytes));
     } else if (i == torn) {
       const std::uint64_t kept = change.offset - change.sectors_at + plan.index;
       image.write(change.sectors_at,
                   std::string_view(*change.sectors).substr(0, static_cast<std::size_t>(kept)));
     } else if (plan.kind == Kind::all || plan.kind == Kind::last_torn ||
-               (plan.kind == Kind::all_but && i != plan.index) ||
+               plan.kind == Kind::each_torn || (plan.kind == Kind::all_but && i != plan.index) ||
                (plan.kind == Kind::only && i == plan.index) ||
                (plan.kind == Kind::first && i < plan.index)) {
       apply(change, image);

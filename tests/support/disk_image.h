@@ -83,6 +83,7 @@ struct CrashPlan {
     only,       // change `index` alone
     first,      // the first `index` of them
     last_torn,  // all, but of the last write only the first `index` bytes, within a sector too
+    each_torn,  // all, but of each write of more than a sector only the first half of them
     some,       // any sectors and other changes, by `seed`
   };
 

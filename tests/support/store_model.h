@@ -66,6 +66,7 @@ struct Request {
     find,
     load_checkpoints,
     sweep,
+    compact,
   };
 
   Kind kind = Kind::reserve;
@@ -76,6 +77,7 @@ struct Request {
   Duration retention = std::chrono::hours(24);
   Duration failure_retention = std::chrono::minutes(5);
   std::optional<Fingerprint> fingerprint{};
+  std::vector<FieldDigest> fields{};
   OnAbandon on_abandon = OnAbandon::in_doubt;
   Outcome outcome{};                      // complete, resolve, execute, transact
   std::optional<ErrorCode> work_error{};  // execute, transact: how the work fails

@@ -3,7 +3,7 @@
 import os
 
 from common import (HOUR, LAYOUTS, NOW, ToolTest, answered, checkpoint_row, damage, data_row,
-                    event_row, held, holder, key_row, main, outcome, result_row, snapshot)
+                    escape, event_row, held, holder, key_row, main, outcome, result_row, snapshot)
 
 
 class Resolve(ToolTest):
@@ -18,6 +18,22 @@ class Resolve(ToolTest):
         self.assertEqual(self.json_of("resolve", store, "a", "--as", "success"),
                          {"key": "a", "resolved": "success"})
         self.assertIsNone(self.json_of("get", store, "a")["outcome"]["value"])
+
+    def test_any_bytes_may_stand_in_the_key(self):
+        every = bytes(range(256))
+        keys = ["%s/%s/%s" % (escape(part), escape(part[::-1]), escape(part))
+                for part in (b"\0", b"\xff", b"\n", b"-", b"/", b"%", b"\x1b[2J", b"\xc3\x28",
+                             every[:128], every[128:])]
+        store = self.make_store(*[key_row(key, "in_doubt", i) for i, key in enumerate(keys, 1)])
+        for key in keys:
+            done = self.once("resolve", store, "--as", "success", "--value", "-", "--", key,
+                             stdin=key.encode())
+            self.assertEqual(done.stdout.decode(), key + " is resolved as success\n")
+            self.assertEqual(self.once("get", store, "--", key).stdout.decode(), key)
+        resolved = self.json_lines_of("log", store, "--json")
+        self.assertEqual([(row["key"], row["what"]) for row in resolved],
+                         [(key, "resolved") for key in keys])
+        self.once("verify", store)
 
     def test_from_a_file(self):
         store = self.make_store(key_row("a", "in_doubt"))

@@ -8,16 +8,45 @@ import pty
 import re
 import select
 import subprocess
+import time
 
 from common import SOURCE, TOOL, ToolTest, answered, data_row, event_row, main
 
 SUBCOMMANDS = (
-    "run lock get ls log events stats dump load resolve rm sweep compact verify backup salvage key"
-    .split()
+    "run lock get ls log events outbox stats top transaction dump load resolve rm sweep compact "
+    "verify backup salvage workflow key".split()
 )
+OUTBOX_SUBCOMMANDS = "ls relay retry drop".split()
+KEY_SUBCOMMANDS = "content operation smith intent uuid check".split()
 
 
-class Help(ToolTest):
+class HelpTest(ToolTest):
+    def help_of(self, *path):
+        return self.once(*path, "--help").stdout.decode()
+
+    def paths(self):
+        """Every subcommand, and those below it: ("key",), ("key", "content")."""
+        for name in SUBCOMMANDS:
+            yield (name,)
+            below = self.help_of(name).partition("Subcommands:\n")[2].partition("\n\n")[0]
+            for nested in re.findall(r"(?m)^  ([a-z]+) {2,}\S", below):
+                yield (name, nested)
+
+    def options_of(self, *path):
+        """The long options in a help text."""
+        text = self.help_of(*path).partition("Options:\n")[2].partition("\n\n")[0]
+        return re.findall(r"(?m)^  (?:-\w,)?(--[a-z-]+)", text)
+
+
+class Help(HelpTest):
+    def test_of_what_is_below_a_subcommand_is_found(self):
+        nested = [path for path in self.paths() if len(path) > 1]
+        for path in [("key", name) for name in KEY_SUBCOMMANDS] + [
+            ("outbox", name) for name in OUTBOX_SUBCOMMANDS
+        ]:
+            self.assertIn(path, nested)
+        self.assertIn("--exclude", self.options_of("key", "content"))
+
     def test_lists_every_subcommand_with_a_line_and_an_example(self):
         text = self.once("--help").stdout.decode()
         listed = re.findall(r"^  ([a-z]+) {2,}\S", text, re.M)
@@ -29,11 +58,19 @@ class Help(ToolTest):
             text = self.once(name, "--help").stdout.decode()
             self.assertRegex(text, r"Example:\n  (.*\| )?once %s |\| once %s " % (name, name))
             self.assertIn("--json", text)
-        for name in ("smith", "content"):
+        for name in OUTBOX_SUBCOMMANDS:
+            text = self.once("outbox", name, "--help").stdout.decode()
+            self.assertIn("once outbox " + name, text)
+        for name in KEY_SUBCOMMANDS:
             self.assertIn("once key " + name, self.once("key", name, "--help").stdout.decode())
+        for name in ("ls", "show"):
+            text = self.once("workflow", name, "--help").stdout.decode()
+            self.assertIn("once workflow " + name, text)
 
     def test_lines_fit_a_terminal(self):
-        for name in [[]] + [[name] for name in SUBCOMMANDS]:
+        for name in [[]] + [[name] for name in SUBCOMMANDS] + [
+            ["key", n] for n in KEY_SUBCOMMANDS
+        ] + [["outbox", n] for n in OUTBOX_SUBCOMMANDS]:
             text = self.once(*name, "--help").stdout.decode()
             self.assertIn("Usage: once", text)
             for line in text.splitlines():
@@ -60,7 +97,10 @@ class Usage(ToolTest):
         self.refused("get", "store", saying="KEY")
         self.refused("get", "store", "key", "extra", saying="extra")
         self.refused("ls", "store", "--nonsense", saying="--nonsense")
-        self.refused("key", saying="subcommand")
+        self.refused("key", saying="content, operation, smith, intent, uuid, check")
+        self.refused("key", "nonsense", saying="there is no subcommand 'nonsense' of `once key`")
+        self.refused("key", "--json", saying="content, operation, smith")
+        self.refused("key", "smith", saying="RUN")
         self.refused("resolve", "store", "key", saying="--as")
 
     def test_a_key_that_is_none(self):
@@ -78,7 +118,8 @@ class Usage(ToolTest):
 
     def test_a_word_that_is_not_known(self):
         store = self.make_store()
-        self.refused("ls", store, "--status", "nonsense", saying="in_progress")
+        self.refused("ls", store, "--status", "nonsense",
+                     saying="in-progress, completed, failed, in-doubt and released")
         self.refused("events", store, "--status", "nonsense", saying="delivered")
         self.refused("dump", store, "--table", "nonsense", saying="checkpoints")
         self.refused("dump", store, "--format", "nonsense", saying="jsonl")
@@ -119,6 +160,88 @@ class Key(ToolTest):
         self.once("key", "content", "-", "--exclude", "none", stdin=b"{}", code=64)
         done = self.once("key", "content", self.directory / "none", code=64)
         self.assertIn(b"No such file", done.stderr)
+
+    def text_of(self, *arguments, stdin=b""):
+        return self.once("key", *arguments, stdin=stdin).stdout.decode().rstrip("\n")
+
+    def refused(self, *arguments, saying, stdin=b""):
+        done = self.once("key", *arguments, stdin=stdin, code=64)
+        self.assertEqual(done.stdout, b"")
+        self.assertIn(saying, done.stderr.decode())
+
+    def test_content_of_some_members(self):
+        more = b'{"t": {"u": 1, "v": 2}, "b": 2, "a": 1}'
+        digits = hashlib.sha256(b'{"b":2,"t":{"u":1}}').hexdigest()[:32]
+        chosen = ["--include", "t", "--include", "/b", "--exclude", "/t/v"]
+        self.assertEqual(self.text_of("content", "-", *chosen, stdin=more), "operation:" + digits)
+        self.assertEqual(self.text_of("content", "-", *chosen, "--prefix", "a/b", stdin=more),
+                         "a%2Fb:" + digits)
+        self.refused("content", "-", "--include", "none", stdin=more, saying="'none'")
+        self.refused("content", "-", "--prefix", "", stdin=more, saying="empty")
+        deep = b'{"a":' * 10000 + b"1" + b"}" * 10000
+        self.refused("content", "-", stdin=deep, saying="500 levels")
+
+    def test_operation(self):
+        def digits(context):
+            return hashlib.sha256(('{"context":{%s},"input":{"a":1}}' % context).encode())
+
+        for options, context in ((["--user", "u", "--organisation", "o"],
+                                  '"organisation":"o","user":"u"'),
+                                 (["--user", "u"], '"user":"u"'), ([], "")):
+            self.assertEqual(
+                self.text_of("operation", "-", "--exclude", "at", *options,
+                             stdin=b'{"at": 3, "a": 1.0}'),
+                "operation:" + digits(context).hexdigest()[:32])
+        self.refused("operation", "-", stdin=b"[", saying="no JSON")
+
+    def test_intent(self):
+        def smith(text):
+            return "idem_" + hashlib.sha256(text).hexdigest()[:16]
+
+        self.assertEqual(self.text_of("intent", "refund", "agent-7"), smith(b"refund:agent-7::::0"))
+        self.assertEqual(
+            self.text_of("intent", "refund", "agent-7", "--episode", "e", "--step", "3"),
+            smith(b"refund:agent-7::e::3"))
+        self.refused("intent", "refund", "", saying="actor")
+        self.refused("intent", "refund", "a", "--step", "-1", saying="--step")
+
+    def test_uuid(self):
+        one, two = self.text_of("uuid"), self.text_of("uuid")
+        self.assertNotEqual(one, two)
+        for key in (one, two):
+            self.assertRegex(key, r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+            self.assertEqual(self.json_of("key", "check", key)["format"], "uuid")
+        made = int(one.replace("-", "")[:12], 16) / 1000
+        self.assertAlmostEqual(made, time.time(), delta=3600)
+
+    def test_in_a_scope(self):
+        scope = ["--tenant", "a/b", "--operation", "charge"]
+        for command in (["smith", "r", "e", "s"], ["intent", "i", "a"], ["content", "-"],
+                        ["operation", "-"], ["content", "-", "--prefix", "x"]):
+            plain = self.text_of(*command, stdin=b"{}")
+            self.assertEqual(self.text_of(*command, *scope, stdin=b"{}"), "a%2Fb/charge/" + plain)
+        self.assertEqual(self.text_of("smith", "r", "e", "s", "--tenant", "t").count("/"), 2)
+        self.refused("uuid", "--tenant", "t" * 256, saying="255")
+
+    def test_check(self):
+        self.assertEqual(
+            self.json_of("key", "check", "acme/charge/a%2Fb"),
+            {"key": "acme/charge/a%2Fb", "tenant": "acme", "operation": "charge", "id": "a/b",
+             "format": "given", "note": None})
+        self.assertEqual(self.text_of("check", "//x").splitlines(),
+                         ["key        x", "tenant     -", "operation  -", "id         x",
+                          "format     given"])
+        smith = self.text_of("smith", "r", "e", "s")
+        self.assertEqual(self.json_of("key", "check", smith, "--format", "smith")["format"], "smith")
+        self.assertIn("format     smith", self.text_of("check", "t/o/" + smith))
+        self.refused("check", smith[:-1], "--format", "smith", saying="20 characters, and 21")
+        self.refused("check", smith[:-1] + "G", "--format", "smith", saying="no hexadecimal digit")
+        self.refused("check", "x", "--format", "md5", saying="given, smith, operation, hybrid, uuid")
+        self.refused("check", "a/b", saying="slash")
+        self.refused("check", "", saying="empty")
+        # What begins as a derived key and is none may be a slip.
+        self.assertIn("20 characters", self.json_of("key", "check", smith[:-1])["note"])
+        self.assertIn("note       this is no operation key", self.text_of("check", "operation:1"))
 
 
 class Streams(ToolTest):
@@ -193,19 +316,29 @@ class Terminal(ToolTest):
             json.loads(line)
 
 
-class Documents(ToolTest):
+class Documents(HelpTest):
     def test_the_man_page_tells_of_every_subcommand_and_exit_code(self):
         page = (SOURCE / "tools/once/once.1").read_text()
         for name in SUBCOMMANDS:
             self.assertRegex(page, r'\.B[IR]* "?once %s ' % name)
         for code in (0, 1, 64, 65, 70, 74, 75):
             self.assertIn("\n.B %d\n" % code, page)
-        for name in SUBCOMMANDS:
-            text = self.once(name, "--help").stdout.decode()
-            options = re.findall(r"--[a-z-]+", text.split("Example:")[0])
+        for path in self.paths():
+            # What the page says of this subcommand, and of what all have in common.
+            begin = re.search(r'\.B[IR]* "?once %s ' % " ".join(path), page)
+            self.assertTrue(begin, path)
+            own = page[begin.start():].split("\n.TP\n")[0].split("\n.S")[0]
+            common = page.split("\n.SH OPTIONS\n")[1].split("\n.SH ")[0]
+            options = self.options_of(*path)
             self.assertIn("--json", options)
             for option in options:
-                self.assertIn(option.replace("-", "\\-"), page, name)
+                self.assertIn(option.replace("-", "\\-"), own + common, path)
+
+    def test_the_readme_has_a_place_for_every_library(self):
+        tree = (SOURCE / "README.md").read_text().split("## Map")[1].split("## How it is tested")[0]
+        named = re.findall(r"`(lib/[a-z]+)`", tree)
+        folders = ["lib/" + path.parent.name for path in SOURCE.glob("lib/*/meson.build")]
+        self.assertEqual(sorted(named), sorted(folders))
 
     def complete(self, *words, line=""):
         """What the completion offers for the last of `words`, of which `line` was made."""
@@ -229,7 +362,12 @@ class Documents(ToolTest):
         for name in SUBCOMMANDS:
             self.assertIn(name, offered)
         self.assertEqual(self.complete(TOOL, "ve"), ["verify"])
-        self.assertEqual(self.complete(TOOL, "key", ""), ["--json", "--help", "smith", "content"])
+        self.assertEqual(self.complete(TOOL, "key", ""), ["--json", "--help", *KEY_SUBCOMMANDS])
+        self.assertEqual(self.complete(TOOL, "key", "check", "x", "--format", "s"), ["smith"])
+        self.assertEqual(self.complete(TOOL, "outbox", "re"), ["relay", "retry"])
+        self.assertEqual(self.complete(TOOL, "outbox", "relay", "s", "--mode", "b"), ["binary"])
+        self.assertEqual(self.complete(TOOL, "outbox", "ls", "s", "--status", "d"),
+                         ["dead", "delivered"])
         self.assertEqual(self.complete(TOOL, "dump", "s", "--format", "json"), ["json", "jsonl"])
         self.assertEqual(self.complete(TOOL, "events", "s", "--status", "d"), ["delivered", "dead"])
         store = self.make_store(answered("a/b/c", counter=1), answered("a/b/d", counter=2))
@@ -265,12 +403,10 @@ class Documents(ToolTest):
                          ["operation:0f"])
 
     def test_the_completion_knows_every_option(self):
-        for name in SUBCOMMANDS:
-            text = self.once(name, "--help").stdout.decode().split("Options:")[1]
-            offered = self.complete(TOOL, name, "-")
-            for option in re.findall(r"(?m)^  (?:-\w,)?(--[a-z-]+)", text):
-                # Of `key smith` and `key content` the options come one word later.
-                self.assertIn(option, offered, name)
+        for path in self.paths():
+            offered = self.complete(TOOL, *path, "-")
+            for option in self.options_of(*path):
+                self.assertIn(option, offered, path)
 
 
 if __name__ == "__main__":

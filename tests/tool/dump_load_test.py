@@ -24,6 +24,10 @@ def every_kind_of_row():
     for i, status in enumerate(("in_progress", "in_doubt", "released"), 1):
         rows.append(key_row("s/%s/x" % status, status, i, holder=holder(), on_abandon="rerun",
                             attempt=4294967295, fingerprint="00112233445566778899aabbccddeeff"))
+    rows.append(key_row("s/fields/x", "in_doubt", 4,
+                        fields={"": "0" * 16, "/a/b": "0123456789abcdef", "amount": "f" * 16}))
+    rows.append(key_row("s/fields/y", "in_doubt", 5,
+                        fields=[["a", "0" * 16], [{"base64": "/w=="}, "1" * 16]]))
     for i, value in enumerate(WILD, 10):
         rows += answered("v/%d/x" % i, value, i)
         rows.append(checkpoint_row("v/%d/x" % i, text_json(b"n" + value[-200:]), value, i, i))
@@ -174,6 +178,10 @@ class Bad(ToolTest):
         self.refused(with_member(row, "key", "a" * 1025), "1024")
         self.refused(with_member(row, "fingerprint", "00"), "32 hexadecimal")
         self.refused(with_member(row, "fingerprint", "G" * 32), "32 hexadecimal")
+        for value in ({}, {"a": "0" * 15}, {"a": "0" * 17}, {"a": "G" * 16}, {"a": 1}, None, "a"):
+            self.refused(with_member(row, "fields", value), "'fields'")
+        self.refused(with_member(row, "fields", {str(i): "0" * 16 for i in range(65)}), "64")
+        self.refused(with_member(row, "fields", {"n" * 256: "0" * 16}), "255")
         self.refused(with_member(row, "holder", {}), "'holder.boot' is missing")
         self.refused(with_member(row, "holder", {**holder(), "x": 1}), "'holder.x'")
         data = data_row(b"k", b"v")

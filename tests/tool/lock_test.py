@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 
-from common import TOOL, main
+from common import TIMEOUT_S, TOOL, escape, main
 from supervised import KILL, SupervisedTest, ended
+
+WRITER = os.path.abspath(os.environ.get("ONCE_WRITER", "build/tests/tool/writer"))
 
 
 class Lock(SupervisedTest):
@@ -29,6 +31,16 @@ class Lock(SupervisedTest):
         tokens = [int(self.run_script("echo $ONCE_TOKEN")[0]) for _ in range(3)]
         self.assertEqual(tokens, sorted(set(tokens)))
         self.assertEqual(self.run_script("printf %s $ONCE_KEY")[0], b"/once.lock/n")
+
+    def test_any_bytes_may_stand_in_the_name(self):
+        every = bytes(range(1, 256))  # an argument has no NUL
+        for name in (b"\xff", b"a/b", b"%00", b"\n", b" ", b"\xc3\x28", b"\x1b[2J", every):
+            key = "/once.lock/" + escape(name)
+            run = [TOOL, "lock", self.store, name, "--", "sh", "-c", "printf %s $ONCE_KEY"]
+            out = self.finish(self.start(run))[0]
+            self.assertEqual(out.decode(), key)
+            self.assertEqual(self.json_of("get", self.store, key)["status"], "released")
+        self.once("verify", self.store)
 
     def test_one_at_a_time(self):
         # Each fails when it finds another one at it.
@@ -107,6 +119,38 @@ class Lock(SupervisedTest):
         run = [TOOL, "lock", self.store, "n", "--", "no-such-command"]
         self.assertIn(b"once: cannot run", self.finish(self.start(run), 127)[1])
         self.run_script("true", "--wait", "0s")
+
+    def library(self, *commands, kill=False):
+        """What a program that uses once::Lock answers."""
+        program = subprocess.Popen([WRITER, self.store], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, text=True)
+        self.addCleanup(program.stdout.close)
+        answers = [program.stdout.readline().strip()]
+        self.assertEqual(answers, ["ready"])
+        for command in commands:
+            program.stdin.write(command + "\n")
+            program.stdin.flush()
+            answers.append(program.stdout.readline().strip())
+        if kill:
+            program.kill()
+        program.stdin.close()
+        program.wait(TIMEOUT_S)
+        return answers[1:]
+
+    def test_the_library_and_the_tool_hold_the_same_locks(self):
+        tokens = [int(self.library("lock 1", "unlock")[0])]
+        first = self.start([TOOL, "lock", self.store, "lock-1", "--", "sh", "-c",
+                            f"echo $ONCE_TOKEN; {self.gated}"])
+        self.up.wait()
+        busy, other = self.library("lock 1", "lock 2")
+        self.assertIn("is being carried out by pid ", busy)
+        self.assertTrue(other.isdigit(), other)
+        self.go.open()
+        tokens.append(int(self.finish(first)[0]))
+        tokens.append(int(self.library("lock 1", kill=True)[0]))
+        # Its holder has ended without a word, and so it is free at once.
+        tokens.append(int(self.run_script("echo $ONCE_TOKEN", "--wait", "0s", key="lock-1")[0]))
+        self.assertEqual(tokens, sorted(set(tokens)))
 
     def test_usage(self):
         for arguments in (["n"], ["n", "--"], ["", "--", "true"], ["n" * 1025, "--", "true"],

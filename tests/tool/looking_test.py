@@ -120,6 +120,12 @@ class Keys(ToolTest):
             self.assertEqual({row["key"] for row in dumped}, set(keys), table)
         self.assertEqual({row["key"] for row in self.json_lines_of("log", store, "--json")},
                          set(keys))
+        table = self.once("dump", store, "--format", "table").stdout.decode().splitlines()
+        text = self.once("log", store).stdout.decode().splitlines()
+        for key in keys:
+            # In each table a line of its own; between spaces, since a key has none.
+            self.assertEqual(sum(" %s " % key in line for line in table), 4, key)
+            self.assertEqual(sum(" %s " % key in line for line in text), 1, key)
         for key in (keys[0], keys[ord("-")], keys[ord("%")], keys[ord("/")], keys[255], keys[-1]):
             self.assertEqual(self.once("get", store, "--", key).stdout.decode(), key)
             logged = self.json_lines_of("log", store, "--key=" + key, "--json")
@@ -170,10 +176,11 @@ class Stats(ToolTest):
         store = self.make_store(
             answered("a", counter=1), key_row("b", "in_doubt", 2), key_row("c", "in_progress", 3),
             checkpoint_row("c", "s", counter=3), event_row(5), event_row(6, "dead"),
+            event_row(4, next_attempt_at=NOW + HOUR, retries=1),
             history_row(7, "a"), data_row(b"x", b"y"))
         stats = self.json_of("stats", store)
         counts = {"completed": 1, "in_doubt": 1, "in_progress": 1, "failed": 0, "checkpoints": 1,
-                  "events_pending": 1, "events_dead": 1, "history": 1, "data": 1}
+                  "events_pending": 2, "events_waiting": 1, "events_dead": 1, "history": 1, "data": 1}
         self.assertEqual({name: stats[name] for name in counts}, counts)
         self.assertGreater(stats["bytes_on_disk"], 0)
         text = self.once("stats", store).stdout.decode()

@@ -36,8 +36,45 @@ def changing(store):
     return [
         ["rm", store, "a"],
         ["sweep", store],
+        ["compact", store],
         ["resolve", store, "a", "--as", "rerun"],
     ]
+
+
+class NetworkFileSystem(ToolTest):
+    def once_there(self, *arguments, **options):
+        env = dict(os.environ, LD_PRELOAD=os.environ["ONCE_NETWORK_FILE_SYSTEM"])
+        return self.once(*arguments, env=env, **options)
+
+    def test_it_is_refused_and_the_message_says_what_to_do(self):
+        store = self.make_store(answered("a", b"1"))
+        before = snapshot(self.directory)
+        fresh = self.directory / "fresh"
+        making = [["run", fresh, "--key", "k", "--", "true"],
+                  ["lock", fresh, "l", "--", "true"],
+                  ["salvage", store, fresh]]
+        for arguments in looking(store) + changing(store) + making:
+            done = self.once_there(*arguments, code=74)
+            self.assertIn(b"NFS", done.stderr, arguments)
+            self.assertIn(b"--allow-network-file-system", done.stderr, arguments)
+            self.assertEqual(snapshot(self.directory), before, arguments)
+
+    def test_it_is_used_when_that_is_asked_for(self):
+        flag = "--allow-network-file-system"
+        store = self.make_store(answered("a", b"1"))
+        self.assertEqual(self.once_there("get", store, "a", flag).stdout, b"1")
+        for arguments in looking(store):
+            self.once_there(*arguments, flag)
+        rows = self.once("dump", store, "--format", "jsonl").stdout
+        self.once_there("load", flag, self.directory / "loaded", stdin=rows)
+        self.once_there("backup", flag, store, self.directory / "copy")
+        self.once_there("salvage", flag, store, self.directory / "saved")
+        self.once_there("lock", flag, store, "l", "--", "true")
+        self.once_there("run", flag, self.directory / "made", "--key", "k", "--", "true")
+        self.once_there("rm", flag, store, "a")
+        self.once_there("sweep", flag, store)
+        self.once_there("compact", flag, store)
+        self.once("get", store, "a", code=1)
 
 
 class NoStore(ToolTest):
@@ -71,6 +108,35 @@ class NoStore(ToolTest):
         for arguments in looking(store) + changing(store):
             self.assertIn(b"99", self.once(*arguments, code=74).stderr)
         self.assertEqual(snapshot(store), before)
+
+
+class Memory(ToolTest):
+    def refused(self, *arguments):
+        done = self.once(*arguments, code=64, cwd=self.directory)
+        self.assertEqual(done.stdout, b"", arguments)
+        self.assertIn(b"memory:", done.stderr)
+        self.assertIn(b"path", done.stderr)
+
+    def test_a_store_that_ends_with_the_tool_is_refused(self):
+        for arguments in looking("memory:") + changing("memory:"):
+            self.refused(*arguments)
+        self.refused("log", "memory:", "--follow")
+        self.refused("load", "memory:")
+        self.refused("salvage", "memory:", "fresh")
+        self.refused("backup", "memory:", "copy")
+        self.refused("backup", self.make_store(answered("a")), "memory:")
+
+    def test_no_command_runs_under_a_key_that_nobody_else_sees(self):
+        for arguments in (["run", "memory:", "--key", "a"], ["lock", "memory:", "a"]):
+            self.refused(*arguments, "--", "touch", "it-ran")
+        self.assertEqual(list(self.directory.iterdir()), [])
+
+    def test_a_file_of_that_name_is_a_path_as_any_other(self):
+        for _ in range(2):
+            done = self.once("run", "./memory:", "--key", "a", "--", "echo", "ran",
+                             cwd=self.directory)
+            self.assertEqual(done.stdout, b"ran\n")
+        self.assertTrue((self.directory / "memory:").is_file())
 
 
 class Permission(ToolTest):

@@ -45,6 +45,55 @@ class Replay(SupervisedTest):
         self.assertEqual(self.run_script("echo one", "--no-fingerprint")[0], b"one\n")
         self.assertEqual(self.run_script("echo two", "--no-fingerprint")[0], b"one\n")
 
+    def test_fields_are_part_of_the_question(self):
+        fields = ["--field", "amount=12.50", "--field", "to=bob"]
+        self.assertEqual(self.run_script("echo one", *fields)[0], b"one\n")
+        turned = ["--field=to=bob", "--field=amount=12.50"]
+        self.assertEqual(self.run_script("echo one", *turned)[0], b"one\n")
+
+        def refused(script, *options):
+            err = self.run_script(script, "--json", *options, code=65)[1]
+            said = json.loads(err.splitlines()[-1])
+            self.assertEqual(said["status"], "mismatch")
+            return said.get("differing_fields"), err.decode()
+
+        names, err = refused("echo one", "--field", "amount=13", "--field", "note=")
+        self.assertEqual(names, ["amount", "note", "to"])
+        for told in ("'amount' differs", "'note' was added", "'to' is missing"):
+            self.assertIn(told, err)
+        names, err = refused("echo two", *fields)
+        self.assertEqual(names, ["the command line"])
+        self.assertIn("'the command line' differs", err)
+        self.assertIsNone(refused("echo one")[0])
+        got = json.loads(self.once("get", self.store, "k", "--json").stdout)
+        self.assertEqual(sorted(got["fields"]), ["amount", "the command line", "to"])
+        self.assertNotIn("12.50", json.dumps(got["fields"]))
+
+    def test_fields_alone(self):
+        options = ["--no-fingerprint", "--field", "month=2026-11"]
+        self.assertEqual(self.run_script("echo one", *options)[0], b"one\n")
+        self.assertEqual(self.run_script("echo two", *options)[0], b"one\n")
+        other = ["--no-fingerprint", "--field", "month=2026-12"]
+        self.assertIn(b"'month' differs", self.run_script("echo one", *other, code=65)[1])
+
+    def test_a_run_without_fields_answers_one_with_no_more_than_its_command(self):
+        self.assertEqual(self.run_script("echo one")[0], b"one\n")
+        got = json.loads(self.once("get", self.store, "k", "--json").stdout)
+        self.assertNotIn("fields", got)
+        # Another question, since there were no fields; told without names, since none are kept.
+        err = self.run_script("echo one", "--field", "a=1", code=65)[1]
+        self.assertIn(b"fingerprint", err)
+
+    def test_fields_that_are_none(self):
+        many = [f"--field=f{i}=1" for i in range(64)]
+        for fields, saying in ((["--field", "amount"], "NAME=VALUE"), (["--field", "=1"], "name"),
+                               (["--field", "a=1", "--field", "a=1"], "twice"),
+                               (["--field", "x" * 256 + "=1"], "255"), (many, "64"),
+                               (["--field", "the command line=1"], "another")):
+            self.assertIn(saying, self.run_script("echo", *fields, code=64)[1].decode())
+        self.assertFalse(self.store.exists())
+        self.run_script("echo", *many[1:])
+
     def test_ttl(self):
         self.run_script(self.counting, "--ttl", "1ms")
         self.wait_until(lambda: self.run_script(self.counting, "--ttl", "1ms") and self.runs() > 1)
@@ -79,6 +128,18 @@ class ExitCode(SupervisedTest):
             self.assertEqual(got, (b"out\n", b"err\n"))
         self.assertEqual(self.runs(), 1)
         self.assertEqual(self.record()["status"], "failed")
+
+    def test_reject(self):
+        script = self.counting + "echo out"
+        self.assertEqual(self.run_script(script, "--reject")[0], b"out\n")
+        out, err = self.run_script(script, "--reject", code=73)
+        self.assertEqual(out, b"")
+        self.assertIn(b"has an outcome already", err)
+        said = json.loads(self.run_script(script, "--reject", "--json", code=73)[1].splitlines()[-1])
+        self.assertEqual((said["status"], said["replayed"], said["exit_code"]),
+                         ("already_done", False, 73))
+        self.assertEqual(self.run_script(script)[0], b"out\n")
+        self.assertEqual(self.runs(), 1)
 
     def test_kept_failure_expires(self):
         def again():

@@ -8,6 +8,8 @@
 //   sweep      answers the bytes before and after
 //   compact    the same, and the bytes that readers hold
 //   count      answers how many keys were done and acknowledged
+//   lock N     acquires the lock "lock-N" without waiting, and answers its token
+//   unlock     gives it back
 //
 // Key i is "key-I", I being i with leading zeros; its outcome and its row of data are "value-I".
 #include <fmt/format.h>
@@ -15,10 +17,12 @@
 #include <atomic>
 #include <chrono>
 #include <iostream>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <thread>
 
+#include "once/lock.h"
 #include "once/store.h"
 
 namespace {
@@ -63,6 +67,14 @@ class Writer {
       if (!compacted) return compacted.error().message;
       return fmt::format("{} {} {}", compacted->swept.bytes_before, compacted->swept.bytes_after,
                          compacted->bytes_held);
+    } else if (command == "lock") {
+      auto lock = Lock::try_acquire(store_, fmt::format("lock-{}", number));
+      if (!lock) return lock.error().message;
+      lock_ = std::move(*lock);
+      return std::to_string(lock_->token().value);
+    } else if (command == "unlock") {
+      auto unlocked = lock_->unlock();
+      return unlocked ? "unlocked" : unlocked.error().message;
     } else if (command != "count") {
       return "there is no command " + command;
     }
@@ -98,6 +110,7 @@ class Writer {
   }
 
   Store store_;
+  std::optional<Lock> lock_;
   std::atomic<int> done_ = 0;
   std::atomic<bool> stopping_ = false;
   int removed_ = 0;

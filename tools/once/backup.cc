@@ -19,9 +19,9 @@ struct Arguments {
 };
 
 Result<void> copy(const Arguments& arguments) {
+  ProgressBar bar("copying");
   auto store = open_to_read(arguments.store, {.layout = arguments.layout});
   if (!store) return pass(store);
-  ProgressBar bar("copying");
   return store->backup(arguments.destination, bar.listener());
 }
 

@@ -13,7 +13,10 @@ void add_get(CLI::App& app, Context& context);
 void add_ls(CLI::App& app, Context& context);
 void add_log(CLI::App& app, Context& context);
 void add_events(CLI::App& app, Context& context);
+void add_outbox(CLI::App& app, Context& context);
 void add_stats(CLI::App& app, Context& context);
+void add_top(CLI::App& app, Context& context);
+void add_transaction(CLI::App& app, Context& context);
 void add_dump(CLI::App& app, Context& context);
 void add_load(CLI::App& app, Context& context);
 void add_resolve(CLI::App& app, Context& context);
@@ -23,6 +26,7 @@ void add_compact(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);
 void add_salvage(CLI::App& app, Context& context);
 void add_backup(CLI::App& app, Context& context);
+void add_workflow(CLI::App& app, Context& context);
 void add_key(CLI::App& app, Context& context);
 
 }  // namespace once::tool

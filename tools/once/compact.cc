@@ -13,9 +13,9 @@ namespace once::tool {
 namespace {
 
 Result<CompactReport> compact_store(const std::string& where) {
+  ProgressBar bar("compacting");
   auto store = open_to_write(where);
   if (!store) return pass(store);
-  ProgressBar bar("compacting");
   auto report = store->compact(bar.listener());
   if (!report) return report;
   if (auto closed = store->close(); !closed) return pass(closed);

@@ -42,6 +42,14 @@ _once_keys() {
   done < <("${COMP_WORDS[0]}" ls "$1" -- "$cur" 2>/dev/null | head -n 100)
 }
 
+# The same of runs of workflows.
+_once_runs() {
+  local key
+  while IFS= read -r key; do
+    [[ $key == "$cur"* ]] && COMPREPLY+=("$key")
+  done < <("${COMP_WORDS[0]}" workflow ls "$1" 2>/dev/null | head -n 1000)
+}
+
 _once() {
   local words pieces cword cur previous
   local foreign=""  # the answers were made by the completion of another command
@@ -55,9 +63,9 @@ _once() {
 }
 
 _once_complete() {
-  local subcommands="run lock get ls log events stats dump load resolve rm sweep compact verify"
-  subcommands+=" backup salvage key"
-  local subcommand="" store="" options="--json --help" word i position=0
+  local subcommands="run lock get ls log events outbox stats top transaction dump load resolve rm"
+  subcommands+=" sweep compact verify backup salvage workflow key"
+  local subcommand="" store="" second="" options="--json --help" word i position=0
   COMPREPLY=()
 
   # The subcommand, and how many arguments stand between it and the cursor.
@@ -68,7 +76,7 @@ _once_complete() {
         _once_command "${pieces[i + 1]}"
         return
       } ;;
-      --json | --help | --follow | -f | --no-fingerprint) ;;
+      --json | --help | --follow | -f | --no-fingerprint | --reject | --once | --skip-dead | --no-sync | --all-dead | --unfinished | --allow-network-file-system) ;;
       --*=*) ;;
       -*) ((i++)) ;;
       *)
@@ -77,6 +85,7 @@ _once_complete() {
         else
           ((position++))
           [[ $position == 1 ]] && store=$word
+          [[ $position == 2 ]] && second=$word
         fi
         ;;
     esac
@@ -84,7 +93,9 @@ _once_complete() {
 
   case $previous in
     --status)
-      if [[ $subcommand == events ]]; then
+      if [[ $subcommand == outbox ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "pending dead delivered all" -- "$cur")
+      elif [[ $subcommand == events ]]; then
         mapfile -t COMPREPLY < <(compgen -W "pending delivered dead" -- "$cur")
       else
         mapfile -t COMPREPLY < <(
@@ -99,22 +110,41 @@ _once_complete() {
       )
       return
       ;;
-    --format) mapfile -t COMPREPLY < <(compgen -W "table json jsonl" -- "$cur"); return ;;
+    --format)
+      [[ $subcommand == key ]] && {
+        mapfile -t COMPREPLY < <(compgen -W "given smith operation hybrid uuid" -- "$cur")
+        return
+      }
+      mapfile -t COMPREPLY < <(compgen -W "table json jsonl" -- "$cur")
+      return
+      ;;
     --damaged-log) mapfile -t COMPREPLY < <(compgen -W "refuse keep-prefix" -- "$cur"); return ;;
     --layout) mapfile -t COMPREPLY < <(compgen -W "file directory" -- "$cur"); return ;;
+    --by) mapfile -t COMPREPLY < <(compgen -W "tenant operation both" -- "$cur"); return ;;
+    --sort)
+      mapfile -t COMPREPLY < <(
+        compgen -W "name active in-progress done failed in-doubt bytes" -- "$cur"
+      )
+      return
+      ;;
+    --interval) mapfile -t COMPREPLY < <(compgen -W "500ms 1s 2s 10s" -- "$cur"); return ;;
     --as) mapfile -t COMPREPLY < <(compgen -W "success failure rerun" -- "$cur"); return ;;
     --on-crash) mapfile -t COMPREPLY < <(compgen -W "rerun in-doubt" -- "$cur"); return ;;
-    --ttl | --lease | --wait | --keep-failures)
+    --mode) mapfile -t COMPREPLY < <(compgen -W "structured binary" -- "$cur"); return ;;
+    --ttl | --lease | --wait | --keep-failures | --initial | --max | --keep | --timeout)
       mapfile -t COMPREPLY < <(compgen -W "30s 5m 1h 24h 7d forever" -- "$cur")
       return
       ;;
-    --value | --from)
+    --value | --from | --to | --secret-file)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       return
       ;;
     --key) [[ -n $store ]] && _once_keys "$store"; return ;;
-    --tenant | --operation | --exclude | --code | --message) return ;;
+    --tenant | --operation | --code | --message | --name) return ;;
+    --header | --source | --jitter | --multiplier | --max-retries | --batch) return ;;
+    --field | --include | --exclude | --prefix | --user | --organisation) return ;;
+    --episode | --step) return ;;
   esac
 
   case $subcommand in
@@ -124,29 +154,65 @@ _once_complete() {
       ;;
     run)
       options+=" --key --tenant --operation --ttl --lease --wait --on-crash --keep-failures"
-      options+=" --no-fingerprint --layout"
+      options+=" --no-fingerprint --field --reject --layout"
       ;;
     lock) options+=" --lease --wait --layout" ;;
     ls | events) options+=" --status" ;;
+    outbox)
+      [[ $position == 0 ]] && options+=" ls relay retry drop"
+      case $store in
+        ls) options+=" --status" ;;
+        retry) options+=" --all-dead" ;;
+        relay)
+          options+=" --to --once --initial --max --multiplier --jitter --max-retries --skip-dead"
+          options+=" --keep --batch --mode --source --header --secret-file --timeout --no-sync"
+          ;;
+      esac
+      ;;
     log) options+=" --key --follow" ;;
+    stats) options+=" --by" ;;
+    top) options+=" --interval --count --by --sort" ;;
+    transaction)
+      [[ $position == 0 ]] && options+=" ls show"
+      [[ $store == ls ]] && options+=" --unfinished"
+      ;;
     dump) options+=" --table --format --damaged-log" ;;
     load) options+=" --from --layout" ;;
     backup | salvage) options+=" --layout" ;;
+    rm) options+=" --force" ;;
     resolve) options+=" --as --value --code --message" ;;
+    workflow)
+      [[ $position == 0 ]] && options+=" ls show"
+      [[ $position -gt 0 ]] && options+=" --name --tenant"
+      [[ $store == ls ]] && options+=" --status"
+      ;;
     key)
-      [[ $position == 0 ]] && options+=" smith content"
-      [[ $store == content ]] && options+=" --exclude"
+      [[ $position == 0 ]] && options+=" content operation smith intent uuid check"
+      [[ $position != 0 && $store != check ]] && options+=" --tenant --operation"
+      case $store in
+        content) options+=" --include --exclude --prefix" ;;
+        operation) options+=" --include --exclude --user --organisation" ;;
+        intent) options+=" --episode --step" ;;
+        check) options+=" --format" ;;
+      esac
       ;;
   esac
 
-  if [[ $cur == -* || ($subcommand == key && $position == 0) ]]; then
+  [[ $subcommand == key ]] || options+=" --allow-network-file-system"
+
+  if [[ $cur == -* || ($subcommand =~ ^(key|outbox|workflow|transaction)$ && $position == 0) ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
   elif [[ $position == 0 || ($subcommand =~ ^(backup|salvage)$ && $position == 1) ||
-    ($subcommand == key && $store == content) ]]; then
+    ($subcommand == key && $store =~ ^(content|operation)$) ||
+    ($subcommand =~ ^(outbox|workflow|transaction)$ && $position == 1) ]]; then
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
   elif [[ $position == 1 && $subcommand =~ ^(get|ls|resolve|rm)$ ]]; then
     _once_keys "$store"
+  elif [[ $position == 2 && $subcommand == workflow && $store == show ]]; then
+    _once_runs "$second"
+  elif [[ $position == 2 && $subcommand == transaction && $store == show ]]; then
+    _once_keys "$second"
   fi
 }
 

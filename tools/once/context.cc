@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "supervise/opening.h"
 #include "supervise/waiting.h"
 #include "text.h"
 
@@ -29,6 +30,8 @@ int exit_code(const Error& error) {
       return exit_busy;
     case ErrorCode::in_doubt:
       return exit_in_doubt;
+    case ErrorCode::already_done:
+      return exit_done;
     case ErrorCode::not_found:
     case ErrorCode::outcome_omitted:
     case ErrorCode::conflict:  // there is nothing to decide: the key is finished
@@ -59,6 +62,13 @@ CLI::App* add_command(CLI::App& app, Context& context, std::string name, std::st
 
 void add_store_argument(CLI::App& command, std::string& store) {
   command.add_option("STORE", store, "Path of the store")->required()->type_name("");
+  add_network_option(command);
+}
+
+void add_network_option(CLI::App& command) {
+  command.add_flag_callback("--allow-network-file-system", supervise::allow_network_file_systems,
+                            "Also on a file system that others may share (NFS and the like),\n"
+                            "where only this machine uses the store");
 }
 
 void add_layout_option(CLI::App& command, Layout& layout) {
@@ -73,20 +83,33 @@ void add_layout_option(CLI::App& command, Layout& layout) {
       ->default_str(Options{}.layout == Layout::file ? "file" : "directory");
 }
 
+std::string not_negative(const std::string& text) {
+  return text.starts_with('-') ? "it is not negative" : "";
+}
+
 void add_key_argument(CLI::App& command, std::string& key) {
   command.add_option("KEY", key, "tenant/operation/id, or just id; %XX stands for any byte")
       ->required()
       ->type_name("");
 }
 
+Result<void> check_lasting(std::string_view where) {
+  if (where != "memory:") return {};
+  return fail(ErrorCode::invalid_argument,
+              "a store in memory: ends with this command, and keeps nothing; give a path");
+}
+
 Result<Store> open_to_read(const std::string& where, Options options) {
+  if (auto lasting = check_lasting(where); !lasting) return pass(lasting);
   options.read_only = true;
+  options.allow_network_file_system = supervise::basic_options().allow_network_file_system;
   options.create_if_missing = false;
   return Store::open(where, options);
 }
 
 Result<Store> open_to_write(const std::string& where) {
-  Options options;
+  if (auto lasting = check_lasting(where); !lasting) return pass(lasting);
+  Options options = supervise::basic_options();
   options.create_if_missing = false;
   // A guardian that was killed counts as alive until its front has cleaned up, as for `once run`.
   options.processes = supervise::guarded_processes();

@@ -7,8 +7,8 @@
 //   }
 //
 // Exit codes: 0 done; 1 there is none, nothing to decide, or verify found problems; 64 the command
-// line or the input is at fault; 65 the key was used for another question; 70 in doubt; 74 the
-// store, or writing the output, failed; 75 busy.
+// line or the input is at fault; 65 the key was used for another question; 70 in doubt; 73 there is
+// an outcome already; 74 the store, or writing the output, failed; 75 busy.
 #pragma once
 
 #include <CLI/App.hpp>
@@ -26,6 +26,7 @@ inline constexpr int exit_none = 1;
 inline constexpr int exit_usage = 64;
 inline constexpr int exit_mismatch = 65;
 inline constexpr int exit_in_doubt = 70;
+inline constexpr int exit_done = 73;
 inline constexpr int exit_store = 74;
 inline constexpr int exit_busy = 75;
 
@@ -51,14 +52,24 @@ struct Context {
 CLI::App* add_command(CLI::App& app, Context& context, std::string name, std::string description,
                       const std::string& example);
 
-// The STORE that every subcommand but `key` begins with.
+// The STORE that every subcommand but `key` begins with, and --allow-network-file-system.
 void add_store_argument(CLI::App& command, std::string& store);
+
+// --allow-network-file-system alone, for subcommands that call their stores something else.
+void add_network_option(CLI::App& command);
 
 // --layout, for subcommands that make a store where there is none.
 void add_layout_option(CLI::App& command, Layout& layout);
 
+// For the check() of an option that counts: without it CLI11 reads -1 as the largest number.
+[[nodiscard]] std::string not_negative(const std::string& text);
+
 // The KEY, in its written form.
 void add_key_argument(CLI::App& command, std::string& key);
+
+// Refuses `memory:`: it would end with the tool, so that nothing in it ever keeps a second one from
+// happening. Errors: invalid_argument. To be asked before anything is done; opening asks it too.
+[[nodiscard]] Result<void> check_lasting(std::string_view where);
 
 // For looking: takes no lock, changes nothing, works while an application holds the store.
 // Of `options` whatever else is said there counts.

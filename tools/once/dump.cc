@@ -77,9 +77,10 @@ void dump(const Arguments& arguments, Context& context) {
   {
     ProgressBar bar("dumping");
     done = store->rows(*table, [&](const Row& row) {
-      whole = print_row(out, row, *format, count++);
       // Rows on a terminal tell by themselves that there is progress.
-      if (!out.terminal()) bar.tell(count, 0, "rows");
+      if (out.terminal()) bar.step_aside();
+      bar.tell(count, 0, "rows");
+      whole = print_row(out, row, *format, count++);
       return whole;
     });
   }

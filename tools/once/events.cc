@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "json.h"
 #include "output.h"
+#include "progress.h"
 #include "row_text.h"
 
 namespace once::tool {
@@ -35,9 +36,16 @@ void events(const Arguments& arguments, Context& context) {
   auto store = open_to_read(arguments.store);
   if (!store) return context.fail(store.error());
   Output out;
-  const auto done = store->events(options, [&](const Event& event) {
-    return out.line(context.json ? to_line(to_json(event)) : event_text(out, event));
-  });
+  Result<void> done;
+  {
+    ProgressBar bar("listing");
+    std::uint64_t count = 0;
+    done = store->events(options, [&](const Event& event) {
+      bar.tell(++count, 0, "events");
+      if (out.terminal()) bar.step_aside();
+      return out.line(context.json ? to_line(to_json(event)) : event_text(out, event));
+    });
+  }
   out.finish(context);
   if (!done) context.fail(done.error());
 }

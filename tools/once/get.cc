@@ -59,9 +59,13 @@ std::string why_nothing(const Key& key, const Record& record) {
 
 void print_outcome(const Key& key, const Outcome& outcome, Output& out, Context& context) {
   if (outcome.omitted_bytes != 0) {
-    context.fail(exit_none, fmt::format("{} was done, but its outcome of {} bytes was too large to "
-                                        "keep; it will not be done again",
-                                        key.to_string(), outcome.omitted_bytes));
+    const std::string why =
+        outcome.message.empty()
+            ? fmt::format("of {} bytes was too large to keep", outcome.omitted_bytes)
+            : printable(outcome.message);
+    context.fail(exit_none,
+                 fmt::format("{} was done, but its outcome {}; it will not be done again",
+                             key.to_string(), why));
     return;
   }
   if (outcome.value && outcome.content_type == run_content_type) {

@@ -37,6 +37,12 @@ Json map_json(const std::map<std::string, std::string>& map) {
   return json;
 }
 
+Json fields_json(const std::vector<FieldDigest>& fields) {
+  std::map<std::string, std::string> digests;
+  for (const FieldDigest& field : fields) digests[field.name] = to_hex(field.digest);
+  return map_json(digests);
+}
+
 Json row_json(const StoreRow& row) {
   Json json = {{"table", "store"}, {"format", row.format}, {"opening", row.opening}};
   // Only where history was ever switched off.
@@ -99,37 +105,44 @@ Json text_json(ByteView text) {
 }
 
 Json to_json(const Key& key, const Record& record) {
-  return {{"key", key.to_string()},
-          {"status", to_string(record.status)},
-          {"on_abandon", to_string(record.on_abandon)},
-          {"token", record.token.value},
-          {"origin", record.origin.value},
-          {"attempt", record.attempt},
-          {"created_at", time_json(record.created_at)},
-          {"updated_at", time_json(record.updated_at)},
-          {"lease_until", time_json(record.lease_until)},
-          {"expires_at", time_json(record.expires_at)},
-          {"retention", record.retention.count()},
-          {"holder", holder_json(record.holder)},
-          {"fingerprint", digest_json(record.fingerprint)},
-          {"outcome", digest_json(record.outcome)},
-          {"last_history", record.last_history}};
+  Json json = {{"key", key.to_string()},
+               {"status", to_string(record.status)},
+               {"on_abandon", to_string(record.on_abandon)},
+               {"token", record.token.value},
+               {"origin", record.origin.value},
+               {"attempt", record.attempt},
+               {"created_at", time_json(record.created_at)},
+               {"updated_at", time_json(record.updated_at)},
+               {"lease_until", time_json(record.lease_until)},
+               {"expires_at", time_json(record.expires_at)},
+               {"retention", record.retention.count()},
+               {"holder", holder_json(record.holder)},
+               {"fingerprint", digest_json(record.fingerprint)},
+               {"outcome", digest_json(record.outcome)},
+               {"last_history", record.last_history}};
+  // Only of a question that came with some.
+  if (!record.fields.empty()) json["fields"] = fields_json(record.fields);
+  return json;
 }
 
 Json to_json(const Event& event) {
-  return {{"sequence", event.sequence},
-          {"id", text_json(event.id)},
-          {"aggregate_type", text_json(event.aggregate_type)},
-          {"aggregate_id", text_json(event.aggregate_id)},
-          {"type", text_json(event.type)},
-          {"payload", bytes_json(event.payload)},
-          {"headers", map_json(event.headers)},
-          {"metadata", map_json(event.metadata)},
-          {"status", to_string(event.status)},
-          {"retries", event.retries},
-          {"created_at", time_json(event.created_at)},
-          {"published_at", time_json(event.published_at)},
-          {"expires_at", time_json(event.expires_at)}};
+  Json json = {{"sequence", event.sequence},
+               {"id", text_json(event.id)},
+               {"aggregate_type", text_json(event.aggregate_type)},
+               {"aggregate_id", text_json(event.aggregate_id)},
+               {"type", text_json(event.type)},
+               {"payload", bytes_json(event.payload)},
+               {"headers", map_json(event.headers)},
+               {"metadata", map_json(event.metadata)},
+               {"status", to_string(event.status)},
+               {"retries", event.retries},
+               {"created_at", time_json(event.created_at)},
+               {"published_at", time_json(event.published_at)},
+               {"expires_at", time_json(event.expires_at)}};
+  // Left by an attempt that failed; earlier versions of Once know neither.
+  if (event.next_attempt_at != Time{}) json["next_attempt_at"] = time_json(event.next_attempt_at);
+  if (!event.last_error.empty()) json["last_error"] = text_json(event.last_error);
+  return json;
 }
 
 Json to_json(const HistoryEntry& entry) {

@@ -8,7 +8,8 @@
 //   times                milliseconds since the epoch, 0 = none; durations milliseconds
 //   tokens, sequences    integers of 64 bits
 //   digests, boot ids    hexadecimal digits
-//   headers, metadata    an object; an array of [name, value] when a name is not UTF-8
+//   headers, metadata,   an object; an array of [name, value] when a name is not UTF-8
+//   fields               left out when a record has none
 //   holder               null when nobody is known
 //
 // Reading is strict: a member that is missing, unknown, named twice or of another type is an error

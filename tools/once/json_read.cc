@@ -94,6 +94,16 @@ class Fields {
     return digest;
   }
 
+  std::vector<FieldDigest> field_digests(const char* name) {
+    const std::string be = "names, at least one, each with 16 hexadecimal digits (0-9, a-f)";
+    std::vector<FieldDigest> fields;
+    for (const auto& [field_name, digits] : map(name)) {
+      FieldDigest& field = fields.emplace_back(FieldDigest{.name = field_name});
+      if (!from_hex(digits, field.digest)) return must<std::vector<FieldDigest>>(name, be);
+    }
+    return fields.empty() ? must<std::vector<FieldDigest>>(name, be) : fields;
+  }
+
   void hex(const char* name, std::span<std::uint8_t> bytes) {
     const Json* member = take(name);
     if (member == nullptr) return;
@@ -243,6 +253,7 @@ KeyRow read_key(Fields& in) {
   record.retention = in.duration("retention");
   record.holder = in.holder("holder");
   record.fingerprint = in.digest_or_null("fingerprint");
+  if (in.has("fields")) record.fields = in.field_digests("fields");
   record.outcome = in.digest_or_null("outcome");
   record.last_history = in.number<std::uint64_t>("last_history");
   return row;
@@ -296,6 +307,8 @@ Event read_event(Fields& in) {
   event.created_at = in.time("created_at");
   event.published_at = in.time("published_at");
   event.expires_at = in.time("expires_at");
+  if (in.has("next_attempt_at")) event.next_attempt_at = in.time("next_attempt_at");
+  if (in.has("last_error")) event.last_error = in.text("last_error");
   return event;
 }
 

@@ -21,6 +21,7 @@
 #include "once/version.h"
 #include "output.h"
 #include "progress.h"
+#include "supervise/opening.h"
 
 namespace once::tool {
 namespace {
@@ -205,7 +206,7 @@ Result<std::uint64_t> add_all(Lines& lines, Loader& loader) {
 Result<std::uint64_t> load_rows(const Arguments& arguments) {
   auto lines = Lines::open(arguments.from);
   if (!lines) return pass(lines);
-  Options options;
+  Options options = supervise::basic_options();
   options.layout = arguments.layout;
   // Whatever an application was allowed to keep must come back.
   options.max_outcome_bytes = std::numeric_limits<std::uint32_t>::max();

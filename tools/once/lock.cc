@@ -172,6 +172,7 @@ struct LockArguments {
 };
 
 Result<LockJob> job_of(const LockArguments& arguments) {
+  if (auto lasting = check_lasting(arguments.store); !lasting) return pass(lasting);
   LockJob job{
       .where = arguments.store, .layout = arguments.layout, .name = arguments.name, .command = {}};
   if (auto valid = Key("", lock_operation, job.name).validate(); !valid) return pass(valid);

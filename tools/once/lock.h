@@ -7,12 +7,10 @@
 
 #include "context.h"
 #include "once/clock.h"
+#include "once/lock.h"
 #include "once/options.h"
 
 namespace once::tool {
-
-// Locks are keys of this operation, with an empty tenant.
-inline constexpr std::string_view lock_operation = "once.lock";
 
 struct LockJob {
   std::string where;

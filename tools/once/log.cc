@@ -19,6 +19,7 @@
 #include "interrupts.h"
 #include "json.h"
 #include "output.h"
+#include "progress.h"
 #include "row_text.h"
 #include "watch.h"
 
@@ -41,7 +42,11 @@ constexpr auto least_rest = std::chrono::milliseconds(20);
 Result<void> print_new(const std::string& where, HistoryOptions& options, Output& out, bool json) {
   auto store = open_to_read(where);
   if (!store) return pass(store);
+  ProgressBar bar("reading the history");
+  std::uint64_t count = 0;
   auto done = store->history(options, [&](const HistoryEntry& entry) {
+    bar.tell(++count, 0, "rows");
+    if (out.terminal()) bar.step_aside();
     options.after = entry.sequence;
     return out.line(json ? to_line(to_json(entry)) : history_text(out, entry));
   });
@@ -100,6 +105,9 @@ Result<void> follow(const Arguments& arguments, HistoryOptions& options, Output&
 }
 
 void log(const Arguments& arguments, Context& context) {
+  if (auto lasting = check_lasting(arguments.store); !lasting) {
+    return context.fail(lasting.error());
+  }
   HistoryOptions options;
   if (!arguments.key.empty()) {
     auto key = Key::parse(arguments.key);

@@ -7,6 +7,7 @@
 #include "duration.h"
 #include "json.h"
 #include "output.h"
+#include "progress.h"
 #include "text.h"
 
 namespace once::tool {
@@ -45,7 +46,12 @@ void ls(const Arguments& arguments, Context& context) {
   ScanOptions options{.prefix = arguments.prefix};
   if (!arguments.status.empty()) {
     const auto status = parse_status(arguments.status);
-    if (!status) return context.fail(status.error());
+    if (!status) {
+      return context.fail(exit_usage,
+                          fmt::format("'{}' is no status; there are in-progress, completed, "
+                                      "failed, in-doubt and released",
+                                      arguments.status));
+    }
     options.status = *status;
   }
   auto store = open_to_read(arguments.store);
@@ -57,10 +63,17 @@ void ls(const Arguments& arguments, Context& context) {
     out.line(out.paint(Colour::bold, fmt::format("{:<11} {:>7} {:>7} {:<24} {}", "status",
                                                  "attempt", "age", "expires", "key")));
   }
-  const auto done = store->scan(options, [&](const Key& key, const Record& record) {
-    if (context.json) return out.line(to_line(to_json(key, record)));
-    return out.line(table ? table_line(out, key, record, now) : key.to_string());
-  });
+  Result<void> done;
+  {
+    ProgressBar bar("listing");
+    std::uint64_t count = 0;
+    done = store->scan(options, [&](const Key& key, const Record& record) {
+      bar.tell(++count, 0, "keys");
+      if (out.terminal()) bar.step_aside();
+      if (context.json) return out.line(to_line(to_json(key, record)));
+      return out.line(table ? table_line(out, key, record, now) : key.to_string());
+    });
+  }
   out.finish(context);
   if (!done) context.fail(done.error());
 }

@@ -45,7 +45,10 @@ void set_up(CLI::App& app, Context& context, bool& version_asked) {
   add_ls(app, context);
   add_log(app, context);
   add_events(app, context);
+  add_outbox(app, context);
   add_stats(app, context);
+  add_top(app, context);
+  add_transaction(app, context);
   add_dump(app, context);
   add_load(app, context);
   add_resolve(app, context);
@@ -55,6 +58,7 @@ void set_up(CLI::App& app, Context& context, bool& version_asked) {
   add_verify(app, context);
   add_backup(app, context);
   add_salvage(app, context);
+  add_workflow(app, context);
   add_key(app, context);
 }
 
@@ -66,6 +70,24 @@ std::string path_of(const CLI::App& app) {
     path += " " + command->get_name();
   }
   return path;
+}
+
+// What is wrong where a subcommand has others below it and none of them was named; empty: something
+// else is wrong.
+std::string missing_below(const CLI::App& app) {
+  const CLI::App* command = &app;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+  if (command == &app || command->get_require_subcommand_min() == 0) return "";
+  std::string names;
+  for (const CLI::App* below : command->get_subcommands([](const CLI::App*) { return true; })) {
+    names += (names.empty() ? "" : ", ") + below->get_name();
+  }
+  const auto left = command->remaining();
+  if (!left.empty() && !left.front().starts_with('-')) {
+    return fmt::format("there is no subcommand '{}' of `{}`; there are {}", left.front(),
+                       path_of(app), names);
+  }
+  return fmt::format("say which: `{}` has the subcommands {}", path_of(app), names);
 }
 
 void print_version(Context& context) {
@@ -98,6 +120,10 @@ int run(int argc, char** argv) {
     out.write(
         command->help(command == &app ? "" : path_of(app).substr(0, path_of(app).rfind(' '))));
     out.finish(context);
+  } catch (const CLI::RequiredError& error) {
+    const std::string missing = missing_below(app);
+    context.fail(exit_usage, fmt::format("{}; see `{} --help`",
+                                         missing.empty() ? error.what() : missing, path_of(app)));
   } catch (const CLI::ParseError& error) {
     const bool unknown = app.get_subcommands().empty() && !app.remaining().empty() &&
                          !app.remaining().front().starts_with('-');

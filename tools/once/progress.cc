@@ -4,14 +4,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
+#include <system_error>
 
 #include "text.h"
 
 namespace once::tool {
 namespace {
 
-constexpr auto before_first = std::chrono::seconds(1);
-constexpr auto between = std::chrono::milliseconds(100);
+constexpr Duration before_first = std::chrono::seconds(1);
+constexpr Duration between = std::chrono::milliseconds(100);
 constexpr std::uint64_t bar_width = 30;
 
 void to_stderr(const std::string& text) {
@@ -21,11 +23,31 @@ void to_stderr(const std::string& text) {
 
 }  // namespace
 
-ProgressBar::ProgressBar(std::string_view doing)
-    : doing_(doing), terminal_(::isatty(STDERR_FILENO) == 1), next_(Clock::now() + before_first) {}
+ProgressBar::ProgressBar(std::string_view doing) : doing_(doing), next_(started_ + before_first) {
+  if (::isatty(STDERR_FILENO) != 1) return;
+  // Signals belong to the thread that works: they must end its reads and writes.
+  sigset_t all{};
+  sigset_t before{};
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error&) {
+    // Without a thread there is no bar.
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
 
 ProgressBar::~ProgressBar() {
-  if (drawn_) to_stderr("\r\x1b[K");
+  if (!thread_.joinable()) return;
+  {
+    MutexLock lock(mutex_);
+    ended_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+  MutexLock lock(mutex_);
+  clear();
 }
 
 once::Progress ProgressBar::listener() {
@@ -35,24 +57,48 @@ once::Progress ProgressBar::listener() {
 }
 
 void ProgressBar::tell(std::uint64_t done, std::uint64_t total, std::string_view of) {
-  if (!terminal_) return;
-  const auto now = Clock::now();
-  if (now < next_) return;
-  next_ = now + between;
-  draw(done, total, of);
+  if (!thread_.joinable()) return;
+  MutexLock lock(mutex_);
+  done_ = done;
+  total_ = total;
+  of_ = of;
 }
 
-void ProgressBar::draw(std::uint64_t done, std::uint64_t total, std::string_view of) {
+void ProgressBar::step_aside() {
+  if (!thread_.joinable()) return;
+  MutexLock lock(mutex_);
+  clear();
+  next_ = clock_->since_boot() + before_first;
+}
+
+void ProgressBar::run() {
+  MutexLock lock(mutex_);
+  while (!ended_) {
+    const Duration now = clock_->since_boot();
+    if (now >= next_) draw(now);
+    changed_.wait_until(mutex_, *clock_, next_);
+  }
+}
+
+void ProgressBar::draw(Duration now) {
   std::string text = fmt::format("\r\x1b[K{} ", doing_);
-  if (total > 0) {
-    const double share = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
+  if (total_ > 0) {
+    const double share = std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_));
     const auto full = static_cast<std::size_t>(share * static_cast<double>(bar_width));
     text += fmt::format("[{}{}] {:3.0f}% ", std::string(full, '#'),
                         std::string(bar_width - full, '.'), share * 100);
   }
-  text += fmt::format("{} {}", done, printable(of));
+  if (done_ > 0) text += fmt::format("{} ", done_);
+  if (!of_.empty()) text += fmt::format("{} ", printable(of_));
+  text += fmt::format("({} s)", std::chrono::floor<std::chrono::seconds>(now - started_).count());
   to_stderr(text);
   drawn_ = true;
+  next_ = now + between;
+}
+
+void ProgressBar::clear() {
+  if (drawn_) to_stderr("\r\x1b[K");
+  drawn_ = false;
 }
 
 }  // namespace once::tool

@@ -3,18 +3,22 @@
 //   ProgressBar bar("sweeping");
 //   auto report = store.sweep(bar.listener());
 //
-// It is gone when the ProgressBar is. Safe to be told from any one thread at a time.
+// A thread draws it, so that it also lives while nobody tells anything: in work that cannot say how
+// far it is, and from one thing told to the next. It is gone when the ProgressBar is.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <thread>
 
+#include "base/mutex.h"
+#include "once/clock.h"
 #include "once/store.h"
 
 namespace once::tool {
 
+// Thread-safe.
 class ProgressBar {
  public:
   explicit ProgressBar(std::string_view doing);
@@ -26,16 +30,28 @@ class ProgressBar {
   void tell(std::uint64_t done, std::uint64_t total, std::string_view of);
   // For the functions of Store; must not outlive this.
   [[nodiscard]] once::Progress listener();
+  // Before a row is printed where the bar is: takes it away, until a second has passed without any.
+  void step_aside();
 
  private:
-  using Clock = std::chrono::steady_clock;
-
-  void draw(std::uint64_t done, std::uint64_t total, std::string_view of);
+  void run();
+  void draw(Duration now) ONCE_REQUIRES(mutex_);
+  void clear() ONCE_REQUIRES(mutex_);
 
   const std::string doing_;
-  const bool terminal_;
-  Clock::time_point next_;  // not to be drawn before
-  bool drawn_ = false;
+  const std::shared_ptr<const Clock> clock_ = system_clock();
+  const Duration started_ = clock_->since_boot();
+
+  Mutex mutex_;
+  CondVar changed_;
+  std::uint64_t done_ ONCE_GUARDED_BY(mutex_) = 0;
+  std::uint64_t total_ ONCE_GUARDED_BY(mutex_) = 0;
+  std::string of_ ONCE_GUARDED_BY(mutex_);  // empty: nothing was told yet
+  Duration next_ ONCE_GUARDED_BY(mutex_);   // when it is drawn next, since boot
+  bool drawn_ ONCE_GUARDED_BY(mutex_) = false;
+  bool ended_ ONCE_GUARDED_BY(mutex_) = false;
+
+  std::thread thread_;  // none: nobody looks
 };
 
 }  // namespace once::tool

@@ -111,7 +111,10 @@ std::string event_text(const Output& out, const Event& event) {
         fmt::format(" of {}/{}", printable(event.aggregate_type), printable(event.aggregate_id));
   }
   if (event.retries != 0) text += fmt::format(", retried {}", counted(event.retries, "time"));
-  return text + ", " + value_text(event.payload);
+  text += ", " + value_text(event.payload);
+  if (event.next_attempt_at != Time{}) text += ", next " + format_time(event.next_attempt_at);
+  if (!event.last_error.empty()) text += ": " + printable(event.last_error);
+  return text;
 }
 
 std::string history_text(const Output& out, const HistoryEntry& entry) {

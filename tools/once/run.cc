@@ -22,7 +22,9 @@
 #include "base/error.h"
 #include "commands.h"
 #include "duration.h"
+#include "json.h"
 #include "run_output.h"
+#include "run_question.h"
 #include "supervise/acquire.h"
 #include "supervise/command_line.h"
 #include "supervise/follow.h"
@@ -100,6 +102,7 @@ class Run {
   Result<void> write_guardian_died(Store& store, const Reservation& reservation);
   void replay(const Replay& replay);
   void replay_foreign(const Outcome& outcome);
+  void reject(const Replay& replay);
   void in_doubt(std::string_view why);
   void refuse(const Error& error);
   // With --json: what came of it, as the last line of stderr; stdout belongs to the command.
@@ -110,6 +113,7 @@ class Run {
   }
   void give_up(const Error& error) {
     status_ = to_string(error.code);
+    differing_fields_ = error.differing_fields;
     context_.fail(error);
   }
 
@@ -120,6 +124,7 @@ class Run {
   bool line_open_ = false;
   std::optional<Token> token_;  // and the attempt: none when the key was not got
   std::optional<std::uint32_t> attempt_;
+  std::vector<std::string> differing_fields_;  // of a mismatch that knows them
 };
 
 void Run::run() {
@@ -143,6 +148,7 @@ void Run::ask() {
     context_.exit_code = 128 + interrupted->signal;
   } else if (const auto* done = std::get_if<Replay>(&*acquired)) {
     supervisor->finish();
+    if (job_.reject) return reject(*done);
     // Nothing is left that a signal would have to be passed on to.
     signals->restore();
     ::signal(SIGPIPE, SIG_IGN);
@@ -284,7 +290,7 @@ void Run::refuse(const Error& error) {
       status_ = to_string(Status::completed);
       return context_.fail(exit_store,
                            fmt::format("key '{}' was run already and does not run again, but what "
-                                       "the command wrote was too large to keep: {}",
+                                       "the command wrote is not kept: {}",
                                        key, error.message));
     default:
       return give_up(error);
@@ -297,8 +303,9 @@ void Run::replay(const Replay& replay) {
   token_ = replay.provenance.token;
   attempt_ = replay.provenance.attempt;
   if (outcome.omitted_bytes != 0) {
-    return refuse(Error{.code = ErrorCode::outcome_omitted,
-                        .message = fmt::format("{} bytes", outcome.omitted_bytes)});
+    return refuse(
+        Error{.code = ErrorCode::outcome_omitted,
+              .message = fmt::format("{} bytes were too large to keep", outcome.omitted_bytes)});
   }
   status_ = to_string(outcome.kind == OutcomeKind::success ? Status::completed : Status::failed);
   if (outcome.content_type != run_content_type || !outcome.value) return replay_foreign(outcome);
@@ -310,6 +317,16 @@ void Run::replay(const Replay& replay) {
   if (!write_all(STDERR_FILENO, output->err) || !out) {
     context_.fail(exit_store, "what the command wrote could not all be written");
   }
+}
+
+void Run::reject(const Replay& replay) {
+  token_ = replay.provenance.token;
+  attempt_ = replay.provenance.attempt;
+  status_ = to_string(ErrorCode::already_done);
+  context_.fail(exit_done,
+                fmt::format("key '{}' has an outcome already, and --reject asks for an error then; "
+                            "it is printed by: once get {} {}",
+                            job_.key.to_string(), job_.where, job_.key.to_string()));
 }
 
 // An outcome that no command gave, but somebody by hand: `once resolve`.
@@ -325,13 +342,15 @@ void Run::replay_foreign(const Outcome& outcome) {
 
 void Run::report() const {
   if (!context_.json) return;
-  using Json = nlohmann::ordered_json;
-  const Json line = {{"key", job_.key.to_string()},
-                     {"status", status_},
-                     {"replayed", replayed_},
-                     {"attempt", attempt_ ? Json(*attempt_) : Json(nullptr)},
-                     {"token", token_ ? Json(token_->value) : Json(nullptr)},
-                     {"exit_code", context_.exit_code}};
+  Json line = {{"key", job_.key.to_string()},
+               {"status", status_},
+               {"replayed", replayed_},
+               {"attempt", attempt_ ? Json(*attempt_) : Json(nullptr)},
+               {"token", token_ ? Json(token_->value) : Json(nullptr)},
+               {"exit_code", context_.exit_code}};
+  for (const std::string& name : differing_fields_) {
+    line["differing_fields"].push_back(text_json(name));
+  }
   write_all(STDERR_FILENO, (line_open_ ? "\n" : "") + line.dump() + "\n");
 }
 
@@ -348,6 +367,8 @@ struct RunArguments {
   std::string on_crash = "in-doubt";
   std::string keep_failures;
   bool no_fingerprint = false;
+  std::vector<std::string> fields;
+  bool reject = false;
   Layout layout = Options{}.layout;
   std::vector<std::string> command;  // only that there is one; see supervise/command_line.h
 };
@@ -371,7 +392,9 @@ Result<Key> key_of(const RunArguments& arguments) {
 
 Result<RunJob> job_of(const RunArguments& arguments) {
   RunJob job;
+  if (auto lasting = check_lasting(arguments.store); !lasting) return pass(lasting);
   job.where = arguments.store;
+  job.reject = arguments.reject;
   job.layout = arguments.layout;
   auto key = key_of(arguments);
   if (!key) return pass(key);
@@ -397,9 +420,8 @@ Result<RunJob> job_of(const RunArguments& arguments) {
     if (!keep) return std::unexpected(keep.error());
     job.keep_failures = *keep;
   }
-  if (!arguments.no_fingerprint) {
-    job.options.fingerprint = Fingerprint::of(question_of(job.command));
-  }
+  auto asked = ask(job.command, arguments.no_fingerprint, arguments.fields, job.options);
+  if (!asked) return pass(asked);
   return job;
 }
 
@@ -415,12 +437,15 @@ void add_run(CLI::App& app, Context& context) {
       app, context, "run", "Run a command once; to who asks again, say what it said",
       "once run jobs.once --key invoice-42 -- ./send-invoice 42\n"
       "  once run jobs.once --key acme/backup/monday --on-crash rerun -- ./backup.sh\n"
+      "  once run jobs.once --key order-42 --field amount=12.50 --field to=bob -- ./charge "
+      "order-42\n"
       "\n"
       "The command finds ONCE_KEY, ONCE_TOKEN and ONCE_ATTEMPT in its environment. Its exit code "
       "is\n"
       "that of `once run`; of its own are 64 usage, 65 the key was used for another command, 70 "
       "in\n"
-      "doubt, 74 the store, 75 busy. With --json the last line of stderr says what happened.");
+      "doubt, 73 done already (--reject), 74 the store, 75 busy. With --json the last line of "
+      "stderr says what happened.");
   add_store_argument(*command, arguments->store);
   command->add_option("--key", arguments->key, "Names the operation: id, or tenant/operation/id")
       ->required();
@@ -445,6 +470,17 @@ void add_run(CLI::App& app, Context& context) {
                       "Keep the outcome of a command that fails, this long; else its key is free");
   command->add_flag("--no-fingerprint", arguments->no_fingerprint,
                     "Let the same key stand for another command, too");
+  command
+      ->add_option(
+          "--field", arguments->fields,
+          "Something the key stands for: who asks with another value is refused, and told\n"
+          "which field differs. Only digests are kept; may be repeated")
+      ->type_name("NAME=VALUE")
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false);
+  command->add_flag("--reject", arguments->reject,
+                    "Where there is an outcome already: say nothing of it, and exit with 73");
   add_layout_option(*command, arguments->layout);
   command->add_option("COMMAND", arguments->command, "The command and its arguments, after --")
       ->required();

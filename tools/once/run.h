@@ -17,6 +17,7 @@ struct RunJob {
   Key key;
   std::vector<std::string> command;
   ReserveOptions options;
+  bool reject = false;                    // an outcome that is there already is an error
   std::optional<Duration> keep_failures;  // none: a command that fails gives its key back
 };
 

@@ -7,10 +7,12 @@
 #include <memory>
 #include <vector>
 
+#include "base/error.h"
 #include "commands.h"
 #include "json.h"
 #include "output.h"
 #include "progress.h"
+#include "supervise/opening.h"
 #include "text.h"
 
 namespace once::tool {
@@ -59,8 +61,10 @@ Json texts_json(const std::vector<std::string>& texts) {
 }
 
 Result<SalvageReport> save(const Arguments& arguments, std::vector<Loss>& losses) {
+  if (auto lasting = check_lasting(arguments.damaged); !lasting) return pass(lasting);
   ProgressBar bar("salvaging");
   SalvageOptions options;
+  options.store = supervise::basic_options();
   options.store.layout = arguments.layout;
   options.progress = bar.listener();
   options.on_loss = [&losses](const Loss& loss) { losses.push_back(loss); };
@@ -106,6 +110,7 @@ void add_salvage(CLI::App& app, Context& context) {
   auto* command = add_command(app, context, "salvage",
                               "Save what can be read of a damaged store; exit 1 if not all could",
                               "once salvage payments.once saved.once");
+  add_network_option(*command);
   command->add_option("DAMAGED", arguments->damaged, "Path of the damaged store; it is not changed")
       ->required()
       ->type_name("");

@@ -12,9 +12,9 @@ namespace once::tool {
 namespace {
 
 Result<SweepReport> sweep_store(const std::string& where) {
+  ProgressBar bar("sweeping");
   auto store = open_to_write(where);
   if (!store) return std::unexpected(std::move(store.error()));
-  ProgressBar bar("sweeping");
   auto report = store->sweep(bar.listener());
   if (!report) return report;
   if (auto closed = store->close(); !closed) return std::unexpected(std::move(closed.error()));

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/utf8.h"
 #include "once/bytes.h"
 #include "once/clock.h"
 
@@ -16,9 +17,6 @@ namespace once::tool {
 // ISO 8601 in UTC with milliseconds, "2026-11-21T21:29:51.123Z". "-" for 0, which stands for no
 // time, and "never" from the year 10000 on, which is where retention without an end leads.
 [[nodiscard]] std::string format_time(Time time);
-
-// Well-formed UTF-8 as RFC 3629 has it: no overlong forms, no surrogates.
-[[nodiscard]] bool is_utf8(ByteView bytes);
 
 // Shows control characters and what is not UTF-8 as \xNN, so that stored bytes cannot steer a
 // terminal. `keep_newlines` is for messages that have several lines.

@@ -14,9 +14,9 @@ namespace once::tool {
 namespace {
 
 Result<VerifyReport> verify_store(const std::string& where) {
+  ProgressBar bar("verifying");
   auto store = open_to_read(where);
   if (!store) return std::unexpected(std::move(store.error()));
-  ProgressBar bar("verifying");
   return store->verify(bar.listener());
 }
 

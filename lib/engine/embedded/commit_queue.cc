@@ -104,6 +104,11 @@ Result<void> CommitQueue::write(const Group& group) {
         full_disk_->explains(status, appends_before) ? ErrorCode::no_space : ErrorCode::unknown;
     return std::unexpected(std::move(error));
   }
+  // Only the leader writes, so there is nothing to meet here.
+  commits_.fetch_add(group.size(), std::memory_order_relaxed);
+  if (group.front()->durability == Durability::synced) {
+    syncs_.fetch_add(1, std::memory_order_relaxed);
+  }
   visible_.store(versions_.last());
   return {};
 }

@@ -59,6 +59,10 @@ class CommitQueue {
 
   // The version of `data` that a reader starting now sees at least.
   [[nodiscard]] std::uint64_t visible_version() const { return visible_.load(); }
+  [[nodiscard]] CommitCounts counts() const {
+    return {.commits = commits_.load(std::memory_order_relaxed),
+            .syncs = syncs_.load(std::memory_order_relaxed)};
+  }
   // Refuses all further commits.
   void poison(const std::string& why);
   [[nodiscard]] bool poisoned() const;
@@ -86,6 +90,8 @@ class CommitQueue {
   const std::string store_;
   const std::shared_ptr<FullDisk> full_disk_;
   std::atomic<std::uint64_t> visible_{0};
+  std::atomic<std::uint64_t> commits_{0};
+  std::atomic<std::uint64_t> syncs_{0};
   DataVersions versions_;  // the leader's
 
   mutable Mutex mutex_;

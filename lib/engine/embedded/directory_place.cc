@@ -109,10 +109,15 @@ class DirectoryPlace final : public Place {
   }
 
   // A full disk is met when it is written to.
-  Result<void> admit(std::size_t, bool) override { return {}; }
+  Result<void> admit(std::size_t, bool, const Unflushed&) override { return {}; }
+  Result<void> admit_flush(const Unflushed&) override { return {}; }
+  bool knows_room() const override { return false; }
 
   std::uint64_t bytes() override { return bytes_in(path_); }
+  FreeBytes free_bytes() override { return {}; }
   Result<void> give_back() override { return {}; }
+  Result<void> compact(const Progress&) override { return {}; }
+  std::shared_ptr<void> clean_up() override { return nullptr; }
   Result<CheckedBytes> check_bytes(const Progress&, const Problem&) override {
     return CheckedBytes{.bytes = bytes()};
   }

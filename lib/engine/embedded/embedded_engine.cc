@@ -9,6 +9,8 @@
 #include "engine/embedded/row_writes.h"
 #include "engine/embedded/status.h"
 #include "engine/embedded/stripe_guard.h"
+#include "model/checkpoint_codec.h"
+#include "model/event_codec.h"
 #include "model/history_codec.h"
 #include "model/key_codec.h"
 #include "model/record_codec.h"
@@ -108,7 +110,7 @@ Result<void> EmbeddedEngine::resume() {
   MutexLock lock(resuming_);
   if (!full_disk_->stopped()) return {};
   const auto reserve = place_->clean_up();
-  if (auto room = place_->admit_flush(); !room) return room;
+  if (auto room = place_->admit_flush([this] { return unflushed_bytes(); }); !room) return room;
   full_disk_->resuming();
   const auto status = db_->Resume();
   if (!status.ok()) {
@@ -118,12 +120,26 @@ Result<void> EmbeddedEngine::resume() {
   return {};
 }
 
+std::uint64_t EmbeddedEngine::unflushed_bytes() const {
+  std::uint64_t bytes = 0;
+  (void)db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &bytes);
+  return bytes;
+}
+
+Result<void> EmbeddedEngine::admit(std::size_t bytes, bool from_reserve) {
+  auto room = place_->admit(bytes, from_reserve, [this] { return unflushed_bytes(); });
+  if (room || !from_reserve || room.error().code != ErrorCode::no_space) return room;
+  make_room();
+  // What removes may take the last there is.
+  return place_->admit(bytes, from_reserve, [] { return std::uint64_t{0}; });
+}
+
 Result<void> EmbeddedEngine::commit(std::vector<RowWrite>& rows, Durability durability,
                                     const CommitOptions& options) {
   if (!queue_->poisoned()) {
     std::size_t bytes = room_for(rows);
     if (options.data != nullptr) bytes += room_for(*options.data);
-    if (auto room = place_->admit(bytes, options.from_reserve); !room) return room;
+    if (auto room = admit(bytes, options.from_reserve); !room) return room;
     if (auto resumed = resume(); !resumed) return resumed;
   }
   std::optional<Time> mark;
@@ -136,16 +152,45 @@ Result<void> EmbeddedEngine::commit(std::vector<RowWrite>& rows, Durability dura
 
 Result<void> EmbeddedEngine::update(const Key& key, const Transition& transition,
                                     Durability durability, const DataChanges* data) {
+  return update_one(key, transition, durability, data, {});
+}
+
+Result<void> EmbeddedEngine::update_outbox(const Key& key, std::span<const std::uint64_t> sequences,
+                                           const Transition& transition, Durability durability) {
+  return update_one(key, transition, durability, nullptr, sequences);
+}
+
+Result<std::vector<std::optional<Event>>> EmbeddedEngine::read_events(
+    std::span<const std::uint64_t> sequences) const {
+  std::vector<std::optional<Event>> events;
+  events.reserve(sequences.size());
+  for (const std::uint64_t sequence : sequences) {
+    auto value = get(Table::outbox, model::encode_sequence(sequence));
+    if (!value) return pass(value);
+    events.emplace_back();
+    if (!*value) continue;
+    auto event = model::decode_event(sequence, **value);
+    if (!event) return pass(event);
+    events.back() = std::move(*event);
+  }
+  return events;
+}
+
+Result<void> EmbeddedEngine::update_one(const Key& key, const Transition& transition,
+                                        Durability durability, const DataChanges* data,
+                                        std::span<const std::uint64_t> sequences) {
   if (auto writable = check_writable(); !writable) return writable;
   const std::array<Bytes, 1> row_key{model::encode_key(key)};
   const StripeGuard guard(stripes_, row_key);
   auto record = read_record(row_key[0]);
   if (!record) return pass(record);
+  auto events = read_events(sequences);
+  if (!events) return pass(events);
   // Under the stripe, so that the tokens of one key grow in the order of its grants.
   auto fresh = next_token();
   if (!fresh) return pass(fresh);
   const Time now = clock_->now();
-  Change change = transition({.record = *record, .now = now, .fresh = *fresh});
+  Change change = transition({.record = *record, .now = now, .fresh = *fresh, .events = *events});
   if (change.empty()) return {};
 
   std::vector<RowWrite> rows;
@@ -159,8 +204,13 @@ Result<void> EmbeddedEngine::update(const Key& key, const Transition& transition
       .data = change.apply_data ? data : nullptr,
       .with_mark = *record && is_expired(**record, now) && (*record)->expires_at > clock_->marked(),
       .from_reserve = change.from_reserve};
+  const std::uint64_t outbox_from = std::max(outbox_from_.load(), change.outbox.from);
+  append_outbox_rows(rows, change.outbox, outbox_from_);
   append_rows(rows, key, std::move(change), now, options_, checkpoints);
-  return commit(rows, durability, options);
+  auto committed = commit(rows, durability, options);
+  // Under the stripe of the one key by which the outbox is changed.
+  if (committed && outbox_from != outbox_from_) outbox_from_ = outbox_from;
+  return committed;
 }
 
 Result<void> EmbeddedEngine::update_many(std::span<const Update> updates, Durability durability) {
@@ -233,6 +283,24 @@ Result<std::optional<Found>> EmbeddedEngine::find(const Key& key) {
               "the outcome of key {} is missing although its record says that there is one; run "
               "`once verify` and restore a backup",
               key.to_string());
+}
+
+Result<std::optional<Record>> EmbeddedEngine::record(const Key& key) {
+  auto record = read_record(model::encode_key(key));
+  // As in find(): what was seen expired stays so.
+  if (record && *record && is_expired(**record, clock_->now())) {
+    (void)mark_past((*record)->expires_at);
+  }
+  return record;
+}
+
+Result<std::optional<Checkpoint>> EmbeddedEngine::checkpoint(const Key& key, ByteView name) {
+  auto value = get(Table::checkpoints, model::encode_checkpoint_key(key, name));
+  if (!value) return pass(value);
+  if (!*value) return std::nullopt;
+  auto decoded = model::decode_checkpoint(name, **value);
+  if (!decoded) return pass(decoded);
+  return std::move(*decoded);
 }
 
 Result<std::unique_ptr<Reading>> EmbeddedEngine::read() {

@@ -46,12 +46,19 @@ class EmbeddedEngine final : public Engine {
   Result<void> update(const Key& key, const Transition& transition, Durability durability,
                       const DataChanges* data) override;
   Result<void> update_many(std::span<const Update> updates, Durability durability) override;
+  Result<void> update_outbox(const Key& key, std::span<const std::uint64_t> sequences,
+                             const Transition& transition, Durability durability) override;
   Result<void> append(std::span<Event> events, Durability durability) override;
   Result<std::optional<Found>> find(const Key& key) override;
+  Result<std::optional<Record>> record(const Key& key) override;
+  Result<std::optional<Checkpoint>> checkpoint(const Key& key, ByteView name) override;
   Result<std::unique_ptr<DataView>> view() override;
   Result<std::unique_ptr<Reading>> read() override;
   Result<SweepReport> sweep(const Progress& progress) override;
   Result<Stats> stats() override;
+  [[nodiscard]] CommitCounts commit_counts() const override {
+    return queue_ ? queue_->counts() : CommitCounts{};
+  }
   Result<CompactReport> compact(const Progress& progress) override;
   Result<CheckedBytes> verify_bytes(const Progress& progress,
                                     const std::function<void(std::string)>& problem) override;
@@ -101,15 +108,35 @@ class EmbeddedEngine final : public Engine {
   };
   Result<void> commit(std::vector<RowWrite>& rows, Durability durability,
                       const CommitOptions& options);
+  // One update, with the events `sequences` at hand.
+  Result<void> update_one(const Key& key, const Transition& transition, Durability durability,
+                          const DataChanges* data, std::span<const std::uint64_t> sequences);
+  Result<std::vector<std::optional<Event>>> read_events(
+      std::span<const std::uint64_t> sequences) const;
+  // Of what stands in the logs, in no table yet, at most.
+  [[nodiscard]] std::uint64_t unflushed_bytes() const;
+  // Whether a commit of so many bytes finds room; see Place::admit(). What may take of the reserve
+  // makes room before it is refused: it writes tables, so that logs go, and merges them, so that
+  // what was removed goes.
+  Result<void> admit(std::size_t bytes, bool from_reserve);
   // Lets RocksDB go on that stopped on a full disk. Errors: no_space.
   Result<void> resume();
 
   // Counting, in embedded_rows.cc.
-  Result<void> count_rows(Table table, const std::function<void(const Row&, bool expired)>& count);
+  using CountRow = std::function<void(const Row&, bool expired, std::size_t bytes)>;
+  Result<void> count_rows(Table table, Time now, const CountRow& count);
 
   // Sweeping, in embedded_sweep.cc.
   Result<void> remove_expired(std::span<const Table> tables, const Progress& progress,
                               SweepReport& report);
+  // Makes as much room as there is to be made by writing and merging tables.
+  void make_room();
+  // Leaves no row in the logs only.
+  rocksdb::Status flush();
+  // Merges what there is of these tables. What finds no room gets a second chance when the others
+  // are done. Errors: no_space, and what reading and writing fails with.
+  Result<void> rewrite_all(std::span<const Table> tables, const Progress& progress,
+                           SweepReport& report);
   rocksdb::Status rewrite(Table table, SweepReport& report);
   [[nodiscard]] std::uint64_t table_bytes(Table table) const;
   void forget_old_files();
@@ -130,6 +157,8 @@ class EmbeddedEngine final : public Engine {
   std::array<Mutex, stripe_count> stripes_;
   std::uint64_t opening_ = 0;                   // as read; the numbering's when writing
   std::atomic<std::uint64_t> history_gap_ = 0;  // the last opening without history; 0: none
+  std::atomic<std::uint64_t> outbox_from_ = 0;  // as in the store; see model/meta.h
+  std::uint64_t import_outbox_ = 0;             // greatest sequence of an imported event
   std::uint64_t import_opening_ = 0;            // greatest opening number among imported rows
   Time import_time_{};                          // latest time among imported rows
 };

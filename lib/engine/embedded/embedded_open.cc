@@ -124,6 +124,9 @@ Result<void> EmbeddedEngine::read_meta() {
   auto gap = get_meta_number(model::history_gap_row);
   if (!gap) return pass(gap);
   history_gap_ = gap->value_or(0);
+  auto outbox_from = get_meta_number(model::outbox_from_row);
+  if (!outbox_from) return pass(outbox_from);
+  outbox_from_ = outbox_from->value_or(0);
   auto mark = get(meta_table, model::clock_row);
   if (!mark) return pass(mark);
   std::optional<model::ClockMark> decoded;

@@ -10,6 +10,7 @@
 #include "model/event_codec.h"
 #include "model/history_codec.h"
 #include "model/key_codec.h"
+#include "model/meta.h"
 #include "model/record_codec.h"
 #include "model/result_codec.h"
 #include "model/row_header.h"
@@ -122,12 +123,47 @@ Result<std::optional<HistoryEntry>> EmbeddedReading::history_at(std::uint64_t se
   return std::move(*entry);
 }
 
+Result<std::optional<Event>> EmbeddedReading::event_at(std::uint64_t sequence) {
+  auto value = get(Table::outbox, model::encode_sequence(sequence));
+  if (!value) return pass(value);
+  if (!*value || model::may_remove(**value, now_)) return std::nullopt;
+  auto event = model::decode_event(sequence, **value);
+  if (!event) return pass(event);
+  return std::move(*event);
+}
+
+Result<OutboxCursor> EmbeddedReading::outbox_cursor() {
+  OutboxCursor cursor;
+  auto from = get(meta_table, model::outbox_from_row);
+  if (!from) return pass(from);
+  if (!*from) return cursor;  // nothing was ever delivered
+  auto number = model::decode_u64(**from);
+  if (!number) return pass(number);
+  cursor.from = *number;
+
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot_.snapshot();
+  const rocksdb::Slice prefix(model::outbox_left_prefix);
+  const std::unique_ptr<rocksdb::Iterator> at(db_.NewIterator(options, family(meta_table)));
+  for (at->Seek(prefix); at->Valid() && at->key().starts_with(prefix); at->Next()) {
+    auto sequence = model::decode_outbox_left(view_of(at->key()));
+    if (!sequence) return pass(sequence);
+    cursor.left.push_back(*sequence);
+  }
+  if (!at->status().ok()) {
+    return std::unexpected(to_error(at->status(), place_of(meta_table, name_)));
+  }
+  return cursor;
+}
+
 Result<void> EmbeddedReading::visit_table(Table table, const RowRange& range,
                                           const RowVisitor& visit, bool& go_on) {
   rocksdb::ReadOptions options;
   options.snapshot = snapshot_.snapshot();
-  options.fill_cache = range.key.has_value();
-  options.readahead_size = range.key ? 0 : std::size_t{1} << 20;
+  // Who goes on from a place seldom finds much, and comes again.
+  const bool few = range.key.has_value() || range.after != 0;
+  options.fill_cache = few;
+  options.readahead_size = few ? 0 : std::size_t{1} << 20;
   const bool by_sequence = table == Table::outbox || table == Table::history;
   Bytes prefix;
   if (range.key && table == Table::checkpoints) prefix = model::encode_key(*range.key);

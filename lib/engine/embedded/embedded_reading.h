@@ -35,6 +35,8 @@ class EmbeddedReading final : public Reading {
   Time now() const override { return now_; }
   Result<std::optional<Found>> find(const Key& key) override;
   Result<std::optional<HistoryEntry>> history_at(std::uint64_t sequence) override;
+  Result<std::optional<Event>> event_at(std::uint64_t sequence) override;
+  Result<OutboxCursor> outbox_cursor() override;
   Result<void> rows(const RowRange& range, const RowVisitor& visit) override;
 
  private:

@@ -7,6 +7,7 @@
 #include "base/saturating.h"
 #include "engine/embedded/embedded_engine.h"
 #include "engine/embedded/embedded_reading.h"
+#include "engine/embedded/stats_counter.h"
 #include "engine/embedded/status.h"
 #include "model/checkpoint_codec.h"
 #include "model/event_codec.h"
@@ -27,39 +28,16 @@ ByteView view_of(const rocksdb::Slice& slice) {
 }  // namespace
 
 Result<Stats> EmbeddedEngine::stats() {
-  Stats stats;
-  Result<void> failed;
-  const auto count = [&](Table table, const auto& each) {
-    if (!failed) return;
-    failed = count_rows(table, each);
-  };
-  count(Table::keys, [&](const Row& row, bool expired) {
-    const Status status = std::get<KeyRow>(row).record.status;
-    if (expired) {
-      ++stats.expired;
-    } else if (status == Status::in_progress) {
-      ++stats.in_progress;
-    } else if (status == Status::completed) {
-      ++stats.completed;
-    } else if (status == Status::failed) {
-      ++stats.failed;
-    } else if (status == Status::in_doubt) {
-      ++stats.in_doubt;
-    } else {
-      ++stats.released;
-    }
-  });
-  count(Table::outbox, [&](const Row& row, bool expired) {
-    const EventStatus status = std::get<Event>(row).status;
-    if (expired) return;
-    if (status == EventStatus::pending) ++stats.events_pending;
-    if (status == EventStatus::delivered) ++stats.events_delivered;
-    if (status == EventStatus::dead) ++stats.events_dead;
-  });
-  count(Table::checkpoints, [&](const Row&, bool) { ++stats.checkpoints; });
-  count(Table::history, [&](const Row&, bool expired) { stats.history += expired ? 0 : 1; });
-  count(Table::data, [&](const Row&, bool) { ++stats.data; });
-  if (!failed) return pass(failed);
+  const Time now = clock_->now();
+  StatsCounter counter(now);
+  for (const Table table : {Table::keys, Table::results, Table::checkpoints, Table::outbox,
+                            Table::history, Table::data}) {
+    auto counted = count_rows(table, now, [&](const Row& row, bool expired, std::size_t bytes) {
+      counter.add(row, expired, bytes);
+    });
+    if (!counted) return pass(counted);
+  }
+  Stats stats = counter.take();
   stats.opening = numbering_ ? numbering_->opening() : opening_;
   stats.bytes_on_disk = place_->bytes();
   const FreeBytes space = place_->free_bytes();
@@ -67,17 +45,16 @@ Result<Stats> EmbeddedEngine::stats() {
   return stats;
 }
 
-Result<void> EmbeddedEngine::count_rows(
-    Table table, const std::function<void(const Row&, bool expired)>& count) {
+Result<void> EmbeddedEngine::count_rows(Table table, Time now, const CountRow& count) {
   rocksdb::ReadOptions options;
   options.fill_cache = false;
   options.readahead_size = std::size_t{1} << 20;
-  const Time now = clock_->now();
   const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options, family(table)));
   for (at->SeekToFirst(); at->Valid(); at->Next()) {
     auto row = decode_row(table, view_of(at->key()), view_of(at->value()));
     if (!row) return pass(row);
-    count(*row, table != Table::data && model::may_remove(view_of(at->value()), now));
+    count(*row, table != Table::data && model::may_remove(view_of(at->value()), now),
+          at->key().size() + at->value().size());
   }
   if (!at->status().ok())
     return std::unexpected(to_error(at->status(), place_of(table, place_->name())));
@@ -115,6 +92,10 @@ Result<void> EmbeddedEngine::import_rows(std::span<const Row> rows) {
       saw(saved->checkpoint.sequence, saved->checkpoint.created_at);
     } else if (const auto* event = std::get_if<Event>(&any)) {
       put(Table::outbox, model::encode_sequence(event->sequence), model::encode_event(*event));
+      if (event->status != EventStatus::delivered) {
+        put(Table::all, model::encode_outbox_left(event->sequence), {});
+      }
+      import_outbox_ = std::max(import_outbox_, event->sequence);
       saw(event->sequence, event->created_at);
     } else if (const auto* entry = std::get_if<HistoryEntry>(&any)) {
       const Time until = after(entry->time, options_.history_retention);
@@ -139,6 +120,12 @@ Result<void> EmbeddedEngine::finish_import() {
   const std::uint64_t opening = std::max(import_opening_, numbering_->opening());
   if (auto put = put_meta(model::opening_row, model::encode_u64(opening), true); !put) return put;
   if (auto put = put_meta(model::restored_row, "1", true); !put) return put;
+  // What is open among them was left behind, and so nobody needs to look through the others.
+  if (import_outbox_ != 0) {
+    const Bytes from = model::encode_u64(import_outbox_);
+    if (auto put = put_meta(model::outbox_from_row, from, true); !put) return put;
+    outbox_from_ = import_outbox_;
+  }
   if (import_time_ > clock_->now()) {
     model::ClockMark mark = clock_->mark();
     // Of no boot, so that the time is a lower bound and nothing else.
@@ -148,9 +135,7 @@ Result<void> EmbeddedEngine::finish_import() {
     }
     clock_->set_marked(import_time_);
   }
-  rocksdb::FlushOptions flush;
-  const std::vector<rocksdb::ColumnFamilyHandle*> all(families_.begin(), families_.end());
-  const auto status = db_->Flush(flush, all);
+  const auto status = flush();
   if (!status.ok()) return std::unexpected(to_error(status, "syncing " + place_->name()));
   return {};
 }

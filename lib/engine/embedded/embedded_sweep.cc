@@ -15,8 +15,9 @@
 namespace once::engine {
 namespace {
 
-constexpr std::array swept = {Table::keys, Table::results, Table::checkpoints, Table::outbox,
-                              Table::history};
+// The store's own facts too, for what the outbox's cursor has left and taken up again.
+constexpr std::array swept = {Table::keys,   Table::results, Table::checkpoints,
+                              Table::outbox, Table::history, meta_table};
 // What expires never is rewritten too, for what was removed or written over.
 constexpr std::array rewritten = {Table::keys,    Table::results, Table::checkpoints, Table::outbox,
                                   Table::history, Table::data,    meta_table};
@@ -29,6 +30,7 @@ Result<SweepReport> EmbeddedEngine::sweep(const Progress& progress) {
   SweepReport report;
   report.bytes_before = place_->bytes();
   if (auto removed = remove_expired(swept, progress, report); !removed) return pass(removed);
+  forget_old_files();
   if (auto given = place_->give_back(); !given) return pass(given);
   if (progress) progress(swept.size(), swept.size(), "done");
   report.bytes_after = place_->bytes();
@@ -54,6 +56,14 @@ Result<CompactReport> EmbeddedEngine::compact(const Progress& progress) {
   return report;
 }
 
+void EmbeddedEngine::make_room() {
+  const auto cleaning = place_->clean_up();
+  // A flush without room would stop RocksDB.
+  if (!place_->admit_flush([this] { return unflushed_bytes(); }) || !resume()) return;
+  SweepReport report;
+  (void)rewrite_all(rewritten, {}, report);
+}
+
 // Rewrites tables, and so leaves out what has expired.
 Result<void> EmbeddedEngine::remove_expired(std::span<const Table> tables, const Progress& progress,
                                             SweepReport& report) {
@@ -65,12 +75,23 @@ Result<void> EmbeddedEngine::remove_expired(std::span<const Table> tables, const
   if (!orphans) return pass(orphans);
   report.checkpoints = *orphans;
 
-  // All families first: a log goes only when none of them needs it.
-  const std::vector<rocksdb::ColumnFamilyHandle*> all(families_.begin(), families_.end());
-  const auto flushed = db_->Flush(rocksdb::FlushOptions(), all);
-  if (!flushed.ok()) return std::unexpected(to_error(flushed, "sweeping " + place_->name()));
+  return rewrite_all(tables, progress, report);
+}
 
-  // On a full disk the small ones make room for the large ones, which get a second chance.
+rocksdb::Status EmbeddedEngine::flush() {
+  // All families: a log goes only when none of them needs it.
+  const std::vector<rocksdb::ColumnFamilyHandle*> all(families_.begin(), families_.end());
+  rocksdb::FlushOptions options;
+  // Or else it waits until tables are merged, which may never be on a full disk.
+  options.allow_write_stall = true;
+  return db_->Flush(options, all);
+}
+
+Result<void> EmbeddedEngine::rewrite_all(std::span<const Table> tables, const Progress& progress,
+                                         SweepReport& report) {
+  const auto flushed = flush();
+  if (!flushed.ok()) return std::unexpected(to_error(flushed, "sweeping " + place_->name()));
+  // On a full disk the small ones make room for the large ones.
   std::vector<Table> left(tables.begin(), tables.end());
   std::ranges::sort(left, {}, [this](Table table) { return table_bytes(table); });
   rocksdb::Status status;
@@ -101,6 +122,7 @@ rocksdb::Status EmbeddedEngine::rewrite(Table table, SweepReport& report) {
   rocksdb::CompactRangeOptions compact;
   compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
   compact.exclusive_manual_compaction = false;
+  compact.allow_write_stall = true;  // as in flush()
   const auto status = db_->CompactRange(compact, family(table), nullptr, nullptr);
   // RocksDB stops when the disk is full, until it is told to go on.
   if (status.IsNoSpace()) (void)resume();

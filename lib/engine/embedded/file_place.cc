@@ -105,10 +105,12 @@ class FilePlace final : public Place {
     return same && *same;
   }
 
-  Result<void> admit(std::size_t bytes, bool from_reserve) override {
-    return container_->admit(bytes, from_reserve);
+  Result<void> admit(std::size_t bytes, bool from_reserve, const Unflushed& unflushed) override {
+    return container_->admit(bytes, from_reserve, unflushed);
   }
-  Result<void> admit_flush() override { return container_->admit_flush(); }
+  Result<void> admit_flush(const Unflushed& unflushed) override {
+    return container_->admit_flush(unflushed);
+  }
   bool knows_room() const override { return true; }
 
   std::uint64_t bytes() override { return container_->space().bytes; }

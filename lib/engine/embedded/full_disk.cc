@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "container/file_system.h"
+
 namespace once::engine {
 namespace {
 
@@ -43,6 +45,12 @@ class WatchedFiles final : public rocksdb::FileSystemWrapper {
   IOStatus NewWritableFile(const std::string& path, const FileOptions& options,
                            std::unique_ptr<rocksdb::FSWritableFile>* file,
                            IODebugContext* context) override {
+    const bool table = path.ends_with(".sst") || path.ends_with(".blob");
+    if (table && FullDisk::makes_rewrite()) {
+      FileOptions told = options;
+      told.io_options.property_bag[container::rewrite_property] = "";
+      return target()->NewWritableFile(path, told, file, context);
+    }
     IOStatus made = target()->NewWritableFile(path, options, file, context);
     if (made.ok() && path.ends_with(".log")) {
       *file = std::make_unique<WatchedLog>(std::move(*file), appends_);

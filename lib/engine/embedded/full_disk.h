@@ -31,6 +31,9 @@ class FullDisk final : public rocksdb::EventListener {
   // What RocksDB has to run on, for its logs to be watched. Borrows `target`.
   [[nodiscard]] std::unique_ptr<rocksdb::Env> watch(rocksdb::Env* target);
 
+  // Whether the table that this thread is about to make takes the place of others.
+  [[nodiscard]] static bool makes_rewrite() { return makes_rewrite_; }
+
   [[nodiscard]] bool stopped() const { return stopped_; }
   // Before RocksDB is told to go on, since it may stop again at once; and when it did not.
   void resuming() { stopped_ = false; }
@@ -42,6 +45,13 @@ class FullDisk final : public rocksdb::EventListener {
   // `appends_before`: log_appends() before it was asked; nobody else may have asked meanwhile.
   [[nodiscard]] bool explains(const rocksdb::Status& refused, std::uint64_t appends_before);
 
+  // In the thread that makes the file then.
+  void OnTableFileCreationStarted(const rocksdb::TableFileCreationBriefInfo& info) override {
+    makes_rewrite_ = info.reason == rocksdb::TableFileCreationReason::kCompaction;
+  }
+  void OnBlobFileCreationStarted(const rocksdb::BlobFileCreationBriefInfo& info) override {
+    makes_rewrite_ = info.reason == rocksdb::BlobFileCreationReason::kCompaction;
+  }
   void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
     if (!knows_room_ || !error->IsNoSpace()) return;
     // A compaction that finds no room stops nothing: it is tried again by itself.
@@ -58,6 +68,8 @@ class FullDisk final : public rocksdb::EventListener {
   }
 
  private:
+  static inline thread_local bool makes_rewrite_ = false;
+
   const bool knows_room_;
   std::atomic<bool> stopped_ = false;
   const std::shared_ptr<std::atomic<std::uint64_t>> log_appends_ =

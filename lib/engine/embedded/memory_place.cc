@@ -32,10 +32,15 @@ class MemoryPlace final : public Place {
   }
   bool saw_one_state(bool) override { return true; }
 
-  Result<void> admit(std::size_t, bool) override { return {}; }
+  Result<void> admit(std::size_t, bool, const Unflushed&) override { return {}; }
+  Result<void> admit_flush(const Unflushed&) override { return {}; }
+  bool knows_room() const override { return false; }
 
   std::uint64_t bytes() override { return 0; }
+  FreeBytes free_bytes() override { return {}; }
   Result<void> give_back() override { return {}; }
+  Result<void> compact(const Progress&) override { return {}; }
+  std::shared_ptr<void> clean_up() override { return nullptr; }
   Result<CheckedBytes> check_bytes(const Progress&, const Problem&) override {
     return CheckedBytes();
   }

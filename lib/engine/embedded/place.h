@@ -37,7 +37,8 @@ struct FreeBytes {
       0;  // will be free when a reader, or whoever reads a file, lets go of it
 };
 
-// Opened, read and closed by one thread; the rest may be called from many.
+// Opened, read and closed by one thread; the rest may be called from many. Nothing has a default,
+// so that a place that stands for another one cannot leave anything out.
 class Place {
  public:
   Place() = default;
@@ -83,24 +84,27 @@ class Place {
   // Makes sure that a commit of so many bytes will find room, with what it entails later; with
   // `from_reserve` it may take of what is kept for removing and settling. Errors: no_space (nothing
   // was changed, and RocksDB knows nothing of it), poisoned, io.
-  virtual Result<void> admit(std::size_t bytes, bool from_reserve) = 0;
-  // The same for tables of all that stands in logs only, out of the reserve too.
-  virtual Result<void> admit_flush() { return {}; }
+  // `unflushed`: how many bytes of what stands in logs are in no table yet, at most; asked only
+  // when it matters.
+  using Unflushed = std::function<std::uint64_t()>;
+  virtual Result<void> admit(std::size_t bytes, bool from_reserve, const Unflushed& unflushed) = 0;
+  // The same for the tables of what stands in logs only, out of the reserve too.
+  virtual Result<void> admit_flush(const Unflushed& unflushed) = 0;
   // Whether it can tell at all; otherwise admit() always does.
-  [[nodiscard]] virtual bool knows_room() const { return false; }
+  [[nodiscard]] virtual bool knows_room() const = 0;
 
   // Bytes on disk; 0 in memory.
   [[nodiscard]] virtual std::uint64_t bytes() = 0;
   // Of these, what is free within.
-  [[nodiscard]] virtual FreeBytes free_bytes() { return {}; }
+  [[nodiscard]] virtual FreeBytes free_bytes() = 0;
   // Gives the disk back what is free within. Errors: poisoned, io.
   virtual Result<void> give_back() = 0;
   // Moves what is there together, so that all that is free can be given back. Others go on
   // meanwhile. Errors: no_space, poisoned, io.
-  virtual Result<void> compact(const Progress&) { return give_back(); }
+  virtual Result<void> compact(const Progress& progress) = 0;
   // While what this returns lives, RocksDB may use what is kept in reserve: for opening, removing,
   // compacting, and going on after a full disk. Not after unlock().
-  [[nodiscard]] virtual std::shared_ptr<void> clean_up() { return nullptr; }
+  [[nodiscard]] virtual std::shared_ptr<void> clean_up() = 0;
   // Checks what RocksDB's own check does not see. Errors: io.
   virtual Result<CheckedBytes> check_bytes(const Progress& progress, const Problem& problem) = 0;
   // What can be done about damage, for messages: whole sentences.

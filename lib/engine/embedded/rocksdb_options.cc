@@ -87,10 +87,13 @@ std::vector<rocksdb::ColumnFamilyDescriptor> family_descriptors(const Options& o
     family.arena_block_size = 32 << 10;
     family.compression = rocksdb::kLZ4Compression;
     family.level_compaction_dynamic_level_bytes = true;
-    // Small tables and levels: a compaction that rewrites all of a small store at once would need as
-    // much space again.
+    // Small tables and levels: a compaction that rewrites all of a small store at once would need
+    // as much space again.
     family.target_file_size_base = std::max<std::uint64_t>(family.write_buffer_size, 1 << 20);
     family.max_bytes_for_level_base = 4 * family.target_file_size_base;
+    // Many tables that wait to be merged slow commits down, and never stop them: on a full disk
+    // they may have to wait for what these commits remove.
+    family.level0_stop_writes_trigger = 1 << 20;
     // Makes an idle store give back what has expired.
     family.periodic_compaction_seconds = 24 * 60 * 60;
     family.compaction_filter_factory = filters[static_cast<std::size_t>(table)];

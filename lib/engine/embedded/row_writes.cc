@@ -1,10 +1,13 @@
 #include "engine/embedded/row_writes.h"
 
+#include <algorithm>
+
 #include "base/saturating.h"
 #include "model/checkpoint_codec.h"
 #include "model/event_codec.h"
 #include "model/history_codec.h"
 #include "model/key_codec.h"
+#include "model/meta.h"
 #include "model/record_codec.h"
 #include "model/result_codec.h"
 
@@ -52,6 +55,37 @@ void append_rows(std::vector<RowWrite>& rows, const Key& key, Change&& change, T
     rows.push_back({.table = Table::outbox,
                     .value = model::encode_event(event),
                     .numbered = Numbered::as_key});
+  }
+}
+
+void append_outbox_rows(std::vector<RowWrite>& rows, const OutboxChange& change,
+                        std::uint64_t from) {
+  // Settled events in front of the cursor have no row that says they were left behind.
+  const auto forget = [&](std::uint64_t sequence) {
+    if (sequence > from) return;
+    rows.push_back({.key = model::encode_outbox_left(sequence), .erase = true});
+  };
+  const std::uint64_t new_from = std::max(from, change.from);
+  for (const std::uint64_t sequence : change.left) {
+    rows.push_back({.key = model::encode_outbox_left(sequence)});
+  }
+  for (const Event& event : change.put) {
+    rows.push_back({.table = Table::outbox,
+                    .key = model::encode_sequence(event.sequence),
+                    .value = model::encode_event(event)});
+    if (event.status == EventStatus::delivered) {
+      forget(event.sequence);
+    } else if (event.sequence <= new_from) {
+      rows.push_back({.key = model::encode_outbox_left(event.sequence)});
+    }
+  }
+  for (const std::uint64_t sequence : change.erase) {
+    rows.push_back(
+        {.table = Table::outbox, .key = model::encode_sequence(sequence), .erase = true});
+    forget(sequence);
+  }
+  if (new_from != from) {
+    rows.push_back({.key = Bytes(model::outbox_from_row), .value = model::encode_u64(new_from)});
   }
 }
 

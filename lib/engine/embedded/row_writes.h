@@ -36,4 +36,8 @@ struct RowWrite {
 void append_rows(std::vector<RowWrite>& rows, const Key& key, Change&& change, Time now,
                  const Options& options, const std::vector<Bytes>& checkpoint_keys);
 
+// Turns a change of the outbox into rows, where it is read from `from` so far.
+void append_outbox_rows(std::vector<RowWrite>& rows, const OutboxChange& change,
+                        std::uint64_t from);
+
 }  // namespace once::engine

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "once/clock.h"
+#include "once/coordinator.h"
 #include "patient_store.h"
 #include "waiting.h"
 
@@ -32,6 +33,10 @@ Result<Look> look(const Where& where, const Key& key, const ReserveOptions& opti
     return Look(Acquired(std::get<Reservation>(std::move(*answer))));
   }
   if (answer.error().code != ErrorCode::busy) return pass(answer);
+  // Nobody but its coordinator, however long one waits.
+  auto transaction = find_transaction(*store, key);
+  if (!transaction) return pass(transaction);
+  if (*transaction) return pass(answer);
   auto found = store->find(key);
   if (!found) return pass(found);
   return Look(*found ? std::optional(found->value().record) : std::nullopt);

@@ -1,6 +1,7 @@
 #include "patient_store.h"
 
 #include "once/clock.h"
+#include "opening.h"
 #include "waiting.h"
 
 namespace once::supervise {
@@ -13,7 +14,7 @@ constexpr Duration slice = std::chrono::milliseconds(200);
 
 Result<Store> open_patiently(const std::string& where, std::optional<Layout> make,
                              const std::function<bool()>& give_up) {
-  Options options;
+  Options options = basic_options();
   options.create_if_missing = make.has_value();
   options.layout = make.value_or(options.layout);
   options.open_timeout_ms = slice;

@@ -1,0 +1,89 @@
+// Inbox: an event that arrives, however often, is processed once. What processing it changes and
+// that it was processed are one commit.
+//
+//   once::Inbox inbox(store, "billing");
+//   auto done = inbox.process(event.id, [&](once::Transaction& tx) -> once::Result<void> {
+//     auto put = tx.put("invoice/" + event.id, event.payload);
+//     if (!put) return std::unexpected(put.error());
+//     return tx.publish({.type = "invoice.created", .payload = event.id});
+//   });
+//   if (done) acknowledge(event);   // also when done->replayed(): the sender had not heard of it
+//
+// This is the receiver's half of exactly-once delivery: the sender delivers at least once and names
+// each event (Once's outbox does), and the receiver remembers the names for as long as they may
+// come again (P. Helland, "Life beyond Distributed Transactions", 2007, section 5).
+//
+// A consumer's event is the key `once.inbox/CONSUMER/EVENT_ID`; consumers know nothing of each
+// other.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "once/store.h"
+
+namespace once {
+
+// Inboxes keep keys of this tenant, with the consumer as the operation.
+inline constexpr std::string_view inbox_tenant = "once.inbox";
+
+struct InboxOptions {
+  // How long an event is remembered: longer than its sender may go on to deliver it.
+  Duration retention = std::chrono::hours(24 * 7);
+  // An event whose work has failed for good (work_failed) counts as processed for so long.
+  Duration failure_retention = std::chrono::hours(24 * 7);
+  Duration wait = std::chrono::seconds(30);  // for the same event on another thread
+  Durability durability = Durability::synced;
+};
+
+// May be used from many threads at once; may not outlive the store, which may not be moved
+// meanwhile.
+class Inbox {
+ public:
+  // `consumer` has 1 to 255 bytes; process() tells if it has not.
+  Inbox(Store& store, std::string_view consumer, InboxOptions options = {})
+      : store_(store), consumer_(consumer), options_(std::move(options)) {}
+
+  // Runs `work` on a Transaction unless the event was processed already, and commits what it wrote
+  // together with its outcome and the mark that the event was processed, in one sync; Store::
+  // transact() tells how `work` runs and fails. replayed() says that it was a duplicate, and
+  // value() is then what the work has returned the first time. With `payload` an event of the same
+  // id that says something else is a mismatch.
+  template <class F>
+  auto process(std::string_view event_id, F&& work) {
+    return store_.transact(key_of(event_id), std::forward<F>(work), options_of({}));
+  }
+  template <class F>
+  auto process(std::string_view event_id, ByteView payload, F&& work) {
+    return store_.transact(key_of(event_id), std::forward<F>(work),
+                           options_of(Fingerprint::of(payload)));
+  }
+
+  // True when the event was processed, and is remembered.
+  Result<bool> processed(std::string_view event_id) {
+    const auto status = store_.status(key_of(event_id));
+    if (!status) return std::unexpected(status.error());
+    return *status == KeyStatus::completed || *status == KeyStatus::failed;
+  }
+
+  // The key that stands for an event.
+  [[nodiscard]] Key key_of(std::string_view event_id) const {
+    return {inbox_tenant, consumer_, event_id};
+  }
+
+ private:
+  [[nodiscard]] TransactOptions options_of(std::optional<Fingerprint> fingerprint) const {
+    return {.retention = options_.retention,
+            .failure_retention = options_.failure_retention,
+            .fingerprint = fingerprint,
+            .wait = options_.wait,
+            .durability = options_.durability};
+  }
+
+  Store& store_;
+  const std::string consumer_;
+  const InboxOptions options_;
+};
+
+}  // namespace once

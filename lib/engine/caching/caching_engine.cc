@@ -1,0 +1,27 @@
+#include "engine/caching/caching_engine.h"
+
+namespace once::engine {
+
+Result<std::optional<Found>> CachingEngine::find(const Key& key, std::uint64_t* accesses) {
+  std::optional<Found> cached(std::in_place);
+  if (cache_.find(key, target_->now(), *cached, accesses)) return cached;
+  const std::uint64_t ticket = cache_.ticket(key);
+  auto found = target_->find(key);
+  if (found && *found && (*found)->outcome) cache_.fill(key, ticket, **found, accesses);
+  return found;
+}
+
+Result<void> CachingEngine::update(const Key& key, const Transition& transition,
+                                   Durability durability, const DataChanges* data) {
+  const ReplayCache::Change change(cache_, key);
+  return target_->update(key, transition, durability, data);
+}
+
+Result<void> CachingEngine::update_many(std::span<const Update> updates, Durability durability) {
+  std::vector<ReplayCache::Change> changes;
+  changes.reserve(updates.size());
+  for (const Update& update : updates) changes.emplace_back(cache_, update.key);
+  return target_->update_many(updates, durability);
+}
+
+}  // namespace once::engine

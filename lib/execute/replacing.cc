@@ -1,0 +1,182 @@
+// refresh() and merge(): the work runs although there is an outcome, and one commit replaces it.
+//
+// No reservation is written. The record stays finished, and so is replayed, until it is replaced on
+// condition that its token is the one that was seen. A process that dies in between leaves nothing.
+#include <utility>
+
+#include "base/error.h"
+#include "execute/executor_impl.h"
+#include "store/limit_checks.h"
+
+namespace once {
+namespace {
+
+using Merge = std::function<Result<Outcome>(const Outcome&, const Outcome&)>;
+
+// What is to be replaced, and the token that was drawn for it.
+struct Seen {
+  Found found{};
+  Token token{};
+};
+
+// One replacement: the work runs once, and what it gives is merged as often as it takes.
+class Replacing {
+ public:
+  Replacing(Executor& executor, Store::Impl& inner, const Key& key, const ExecuteOptions& call)
+      : executor_(executor), inner_(inner), key_(key), request_(reserve_options(call)) {}
+
+  // The finished record, and a fresh token; nullopt when it is not finished (or not any more).
+  // Errors: mismatch, among others.
+  Result<std::optional<Seen>> look();
+  // Puts `current`, merged, in the place of what was seen.
+  Result<std::pair<Outcome, Provenance>> put(Seen seen, const Outcome& current, const Merge& merge);
+
+ private:
+  Result<Outcome> merged(const Outcome& previous, const Outcome& current, const Merge& merge) const;
+
+  Executor& executor_;
+  Store::Impl& inner_;
+  const Key& key_;
+  const ReserveOptions request_;
+};
+
+Result<std::optional<Seen>> Replacing::look() {
+  Seen seen;
+  auto decided = inner_.transition<ledger::ReserveDecision>(
+      key_, request_.durability, [&](const ledger::Moment& moment) {
+        auto decision = ledger::reserve(moment, request_);
+        decision.change = {};  // only looked at
+        seen.token = moment.fresh;
+        return decision;
+      });
+  if (!decided) {
+    const ErrorCode code = decided.error().code;
+    if (code == ErrorCode::busy || code == ErrorCode::in_doubt) return std::nullopt;
+    return pass(decided);
+  }
+  const auto* finished = std::get_if<Provenance>(&*decided);
+  if (finished == nullptr) return std::nullopt;
+  auto found = executor_.store().find(key_);
+  if (!found) return pass(found);
+  if (!*found || (*found)->record.token != finished->token || !(*found)->outcome) {
+    return std::nullopt;
+  }
+  seen.found = std::move(**found);
+  return seen;
+}
+
+Result<Outcome> Replacing::merged(const Outcome& previous, const Outcome& current,
+                                  const Merge& merge) const {
+  if (!merge || previous.kind != OutcomeKind::success) return current;
+  if (previous.omitted_bytes != 0) {
+    return fail(ErrorCode::outcome_omitted,
+                "the outcome that key {} has was too large to keep, so that nothing can be merged "
+                "with it; refresh() replaces it",
+                key_.to_string());
+  }
+  auto both = merge(previous, current);
+  if (!both && both.error().code == ErrorCode::wrong_type) {
+    both.error().message = fmt::format("key {}: {}", key_.to_string(), both.error().message);
+  }
+  return both;
+}
+
+Result<std::pair<Outcome, Provenance>> Replacing::put(Seen seen, const Outcome& current,
+                                                      const Merge& merge) {
+  while (true) {
+    auto outcome = merged(*seen.found.outcome, current, merge);
+    if (!outcome) return pass(outcome);
+    if (auto checked = check_outcome(*outcome, inner_.options); !checked) return pass(checked);
+    auto replaced =
+        inner_.transition<Provenance>(key_, request_.durability, [&](const ledger::Moment& moment) {
+          return ledger::replace(
+              moment,
+              {.seen = seen.found.record.token, .token = seen.token, .merged = merge != nullptr},
+              request_, *outcome);
+        });
+    if (replaced) return std::pair(std::move(*outcome), *replaced);
+    if (!merge || replaced.error().code != ErrorCode::fenced) return pass(replaced);
+    auto again = look();
+    if (!again) return pass(again);
+    if (!*again) return pass(replaced);  // somebody carries it out anew
+    seen.found = std::move((*again)->found);
+  }
+}
+
+}  // namespace
+
+Result<std::optional<Store::Answer>> Executor::Impl::replace(Executor& executor, const Key& key,
+                                                             const Store::Work& work,
+                                                             const Merge& merge,
+                                                             const ExecuteOptions& call) {
+  Store::Impl& inner = inside();
+  Replacing replacing(executor, inner, key, call);
+  auto seen = replacing.look();
+  if (!seen) return pass(seen);
+  if (!*seen) return std::nullopt;
+  const Record& record = (*seen)->found.record;
+  if (record.status == Status::failed) {
+    if (auto may = may_repeat(key, (*seen)->found, std::nullopt); !may) return pass(may);
+  }
+  const Reservation mine{
+      .key = key, .token = (*seen)->token, .attempt = record.attempt + 1, .lease = call.lease};
+  tell_before(mine);
+  Result<Outcome> current;
+  try {
+    current = work(mine);
+  } catch (...) {
+    std::exception_ptr hook_threw;
+    const Error error{.code = ErrorCode::unknown, .message = "the work threw an exception"};
+    tell_failure(mine, error, classify(error, std::current_exception(), hook_threw), true);
+    throw;
+  }
+  if (!current) {
+    std::exception_ptr hook_threw;
+    tell_failure(mine, current.error(), classify(current.error(), nullptr, hook_threw), false);
+    if (hook_threw) std::rethrow_exception(hook_threw);
+    return pass(current);
+  }
+  auto put = replacing.put(std::move(**seen), *current, merge);
+  if (!put) return pass(put);
+  inner.meters.count(key, metrics::Counted::executions);
+  Store::Answer answer{.outcome = std::move(put->first), .provenance = put->second};
+  tell_after(key, answer);
+  return answer;
+}
+
+Result<Store::Answer> Executor::replace(const Key& asked, const Store::Work& work,
+                                        const Merge& merge, const ExecuteOptions& options) {
+  // A copy: the work may change what the caller's key was made of.
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
+  const Key key = asked;
+  Store::Impl& inner = impl_->inside();
+  const Duration deadline = impl_->deadline_of(options);
+  const std::stop_callback wake(options.stop, [&] { inner.waiters.notify(key); });
+  Replacing replacing(*this, inner, key, options);
+  while (true) {
+    const std::uint64_t ticket = inner.waiters.ticket(key);
+    auto seen = replacing.look();
+    if (!seen) return pass(seen);
+    if (!*seen) {
+      auto first = impl_->run(key, work, options);
+      if (!first) return pass(first);
+      if (auto* answer = std::get_if<Store::Answer>(&*first)) return std::move(*answer);
+      continue;  // somebody else has finished it meanwhile
+    }
+    if (inner.enter(key)) {
+      const Turn turn(inner, key);
+      auto answer = impl_->replace(*this, key, work, merge, options);
+      if (!answer) return pass(answer);
+      if (*answer) return std::move(**answer);
+      continue;
+    }
+    if (options.stop.stop_requested()) return cancelled(key);
+    if (inner.wait_for(key, ticket, deadline)) continue;
+    return fail(ErrorCode::busy,
+                "key {} is being refreshed or merged by another call of this process, which did "
+                "not finish in time; ask again later, or wait longer",
+                key.to_string());
+  }
+}
+
+}  // namespace once

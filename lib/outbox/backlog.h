@@ -1,0 +1,118 @@
+// Backlog: what a relay knows of the events that are not delivered yet, and which is next.
+//
+//   Backlog backlog(AfterDeadLetter::block);
+//   backlog.begin(cursor.from);
+//   for (...) backlog.add(event);             // in the order of sequences
+//   while (auto sequence = backlog.take(now)) {
+//     deliver(*sequence) ? backlog.settle(*sequence) : backlog.retry_at(*sequence, later);
+//   }
+//   commit(backlog.move_cursor());
+//
+// Of each aggregate only the first event may be taken (the head). What may be taken is in `ready_`
+// by sequence, what has to wait for its time in `waiting_` by time.
+//
+// The cursor. Events behind it, delivered or not, are in `window_`. As long as the first of these
+// is not settled the cursor cannot move by itself; when enough settled ones have gathered behind
+// it, what is not settled is left behind (by name) and the cursor jumps. So what is read at the
+// next opening is never more than about twice what is not settled, and the number of names written
+// is never more than the number of events delivered.
+//
+// Pure: knows no store, no clock, no thread. Used by one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "once/event.h"
+#include "once/outbox.h"
+
+namespace once::outbox {
+
+struct CursorMove {
+  std::uint64_t from = 0;           // 0: it stays
+  std::vector<std::uint64_t> left;  // left behind
+};
+
+class Backlog {
+ public:
+  // The cursor jumps when so many settled events have gathered behind it, and as many as are not,
+  // and leaves at most `most_left` behind at a time.
+  static constexpr std::size_t settled_before_jump = 256;
+  static constexpr std::size_t most_left = 4096;
+
+  explicit Backlog(AfterDeadLetter after_dead_letter) : after_dead_letter_(after_dead_letter) {}
+
+  // Forgets everything; the cursor is at `from`.
+  void begin(std::uint64_t from);
+  // Takes note of an event; its sequence is greater than those of all before.
+  void add(const Event& event);
+
+  // The first event that may be delivered at `now`, in the order of commits. Until it is settled,
+  // put off or dead, none of its aggregate follows.
+  [[nodiscard]] std::optional<std::uint64_t> take(Time now);
+  // Of an event taken: it was delivered, or is gone.
+  void settle(std::uint64_t sequence);
+  void retry_at(std::uint64_t sequence, Time not_before);
+  void die(std::uint64_t sequence);
+
+  // When the next event is due, for one that is not due yet. nullopt: none waits for its time.
+  [[nodiscard]] std::optional<Time> next_due() const;
+  // Where the cursor may go now; it counts as moved.
+  [[nodiscard]] CursorMove move_cursor();
+
+  [[nodiscard]] std::uint64_t pending() const { return pending_; }
+  [[nodiscard]] std::uint64_t dead() const { return dead_; }
+  [[nodiscard]] std::optional<Time> oldest() const;
+  // The greatest sequence seen.
+  [[nodiscard]] std::uint64_t seen() const { return seen_; }
+
+ private:
+  struct Line {
+    std::uint64_t first = 0;  // the head
+    std::uint64_t last = 0;
+    bool blocked = false;  // there is a dead letter in it: nothing behind that is kept
+  };
+  using Lines = std::unordered_map<std::string, Line>;
+  struct Open {
+    Lines::value_type* line = nullptr;  // null: of no aggregate
+    std::uint64_t next = 0;             // of the same aggregate; 0: it is the last
+    Time not_before{};
+    Time created_at{};
+  };
+  struct Slot {
+    std::uint64_t sequence = 0;
+    bool settled = false;
+  };
+
+  Lines::value_type* line_of(const Event& event);
+  void add_pending(const Event& event, Lines::value_type* line);
+  void enqueue(std::uint64_t sequence, Time not_before);
+  // Takes the head of its aggregate away, and lets the next one forward.
+  void advance(std::uint64_t sequence);
+  // Forgets all that is left of the aggregate.
+  void drop_rest(Lines::value_type* line);
+  void close_slot(std::uint64_t sequence);
+
+  const AfterDeadLetter after_dead_letter_;
+  std::map<std::uint64_t, Open> open_;
+  Lines lines_;  // nodes stay where they are
+  std::set<std::uint64_t> ready_;
+  std::set<std::pair<Time, std::uint64_t>> waiting_;
+  std::uint64_t pending_ = 0;
+  std::uint64_t dead_ = 0;
+  std::optional<Time> oldest_blocked_;
+
+  std::deque<Slot> window_;  // the first is not settled
+  std::size_t settled_in_window_ = 0;
+  std::uint64_t from_ = 0;
+  std::uint64_t moved_to_ = 0;
+  std::uint64_t seen_ = 0;
+};
+
+}  // namespace once::outbox

@@ -1,0 +1,149 @@
+// Looking at events that are not delivered, and deciding on them by hand.
+#include <algorithm>
+#include <vector>
+
+#include "base/error.h"
+#include "once/outbox.h"
+#include "outbox/settle.h"
+
+namespace once {
+namespace {
+
+// So many are changed in one commit.
+constexpr std::size_t edits_at_once = 256;
+
+Result<void> visit_all(Store::Impl& store, const std::function<bool(const Event&)>& visit) {
+  auto in_use = store.use();
+  if (!in_use) return pass(in_use);
+  auto reading = store.engine->read();
+  if (!reading) return pass(reading);
+  auto cursor = (*reading)->outbox_cursor();
+  if (!cursor) return pass(cursor);
+  bool go_on = true;
+  return outbox::visit_events(**reading, cursor->left, cursor->from, [&](const Event& event) {
+    if (!go_on) return false;
+    if (event.status != EventStatus::delivered) go_on = visit(event);
+    return go_on;
+  });
+}
+
+// The sequences of the events called `id` that are not delivered. Errors: not_found, conflict.
+Result<std::vector<std::uint64_t>> find(Store::Impl& store, std::string_view id) {
+  std::vector<std::uint64_t> found;
+  auto visited = visit_all(store, [&](const Event& event) {
+    if (event.id == id) found.push_back(event.sequence);
+    return true;
+  });
+  if (!visited) return pass(visited);
+  if (!found.empty()) return found;
+
+  // Only to say what is wrong: there may be many of these.
+  auto in_use = store.use();
+  if (!in_use) return pass(in_use);
+  auto reading = store.engine->read();
+  if (!reading) return pass(reading);
+  bool delivered = false;
+  visited = outbox::visit_events(**reading, {}, 0, [&](const Event& event) {
+    delivered = event.id == id;
+    return !delivered;
+  });
+  if (!visited) return pass(visited);
+  if (delivered) {
+    return fail(ErrorCode::conflict,
+                "event {} was delivered already; publish another one to have it sent again",
+                escape(id));
+  }
+  return fail(ErrorCode::not_found,
+              "there is no event {}; `once outbox ls STORE` lists those that are not delivered",
+              escape(id));
+}
+
+Event as_new(Event event) {
+  event.status = EventStatus::pending;
+  event.retries = 0;
+  event.next_attempt_at = {};
+  return event;
+}
+
+// Has what is not delivered of `sequences` delivered from the beginning. Returns how many.
+Result<std::uint64_t> retry_all(Store::Impl& store, std::span<const std::uint64_t> sequences) {
+  std::uint64_t changed = 0;
+  while (!sequences.empty()) {
+    const auto some = sequences.first(std::min(sequences.size(), edits_at_once));
+    sequences = sequences.subspan(some.size());
+    std::uint64_t now_changed = 0;
+    auto edited =
+        outbox::edit(store, some, [&](std::span<const std::optional<Event>> events, Time) {
+          engine::OutboxChange change;
+          for (const auto& event : events) {
+            if (event && event->status != EventStatus::delivered) {
+              change.put.push_back(as_new(*event));
+            }
+          }
+          now_changed = change.put.size();
+          return change;
+        });
+    if (!edited) return pass(edited);
+    changed += now_changed;
+  }
+  return changed;
+}
+
+}  // namespace
+
+Result<void> Outbox::unsettled(const std::function<bool(const Event&)>& visit) {
+  return visit_all(*store_.impl_, visit);
+}
+
+Result<OutboxLag> Outbox::lag() {
+  OutboxLag lag;
+  const Time now = store_.impl_->engine->now();
+  auto visited = visit_all(*store_.impl_, [&](const Event& event) {
+    if (event.status == EventStatus::dead) {
+      ++lag.dead;
+      return true;
+    }
+    ++lag.pending;
+    if (event.next_attempt_at > now) ++lag.waiting;
+    if (lag.oldest == Time{} || event.created_at < lag.oldest) lag.oldest = event.created_at;
+    return true;
+  });
+  if (!visited) return pass(visited);
+  if (lag.pending != 0) lag.oldest_age = std::max(now - lag.oldest, Duration(0));
+  return lag;
+}
+
+Result<void> Outbox::retry(std::string_view id) {
+  auto found = find(*store_.impl_, id);
+  if (!found) return pass(found);
+  auto changed = retry_all(*store_.impl_, *found);
+  if (!changed) return pass(changed);
+  return {};
+}
+
+Result<std::uint64_t> Outbox::retry_dead() {
+  std::vector<std::uint64_t> dead;
+  auto visited = visit_all(*store_.impl_, [&](const Event& event) {
+    if (event.status == EventStatus::dead) dead.push_back(event.sequence);
+    return true;
+  });
+  if (!visited) return pass(visited);
+  return retry_all(*store_.impl_, dead);
+}
+
+Result<void> Outbox::drop(std::string_view id) {
+  auto found = find(*store_.impl_, id);
+  if (!found) return pass(found);
+  return outbox::edit(*store_.impl_, *found,
+                      [&](std::span<const std::optional<Event>> events, Time) {
+                        engine::OutboxChange change;
+                        for (const auto& event : events) {
+                          if (event && event->status != EventStatus::delivered) {
+                            change.erase.push_back(event->sequence);
+                          }
+                        }
+                        return change;
+                      });
+}
+
+}  // namespace once

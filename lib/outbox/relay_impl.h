@@ -1,0 +1,101 @@
+// What a Relay is made of: the backlog, the right to deliver, and a thread that delivers.
+//
+//   refresh   reads what is new (or everything: first, after an edit by hand, after a failure)
+//   batch     takes events that are due, hands each to the publisher, and remembers what it said
+//   commit    flushes the publisher, then writes all of it in one fenced commit, the cursor with it
+//
+// The backlog runs ahead of the store while a batch is under way. Whenever a commit does not come
+// about, it is forgotten, and read anew from the store.
+//
+// Lock order, outermost first: delivering_, then mutex_, then those of the store.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "base/mutex.h"
+#include "outbox/backlog.h"
+#include "outbox/rate.h"
+#include "outbox/settle.h"
+#include "store/store_impl.h"
+
+namespace once {
+
+class Relay::Impl {
+ public:
+  Impl(Store::Impl& store, std::unique_ptr<Publisher> publisher, const RelayOptions& options);
+  ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  Result<void> start();
+  Result<DeliveryReport> deliver_now(std::uint64_t most, Duration longest);
+  Result<void> stop();
+  [[nodiscard]] RelayStatus status() const;
+
+ private:
+  // What became of an event that was handed over.
+  struct Attempt {
+    std::uint64_t sequence = 0;
+    EventStatus status = EventStatus::delivered;  // pending: to be tried again
+    std::uint32_t retries = 0;                    // this one included, if it failed
+    Time next_attempt_at{};
+    std::string error{};
+  };
+
+  void run();
+  // All that is due, or the batches that make `most` attempts (0: no limit) or are begun within
+  // `longest`. Ends early when told to stop.
+  Result<DeliveryReport> deliver(std::uint64_t most, Duration longest) ONCE_REQUIRES(delivering_);
+  // After refresh(). nullopt: nothing is due.
+  Result<std::optional<DeliveryReport>> deliver_batch() ONCE_REQUIRES(delivering_);
+  Result<void> acquire() ONCE_REQUIRES(delivering_);
+  void let_go() ONCE_REQUIRES(delivering_);
+  Result<void> refresh() ONCE_REQUIRES(delivering_);
+  Result<void> read_all() ONCE_REQUIRES(delivering_);
+  Result<void> read_new() ONCE_REQUIRES(delivering_);
+  Result<std::vector<Attempt>> take_batch() ONCE_REQUIRES(delivering_);
+  Result<std::optional<Event>> read(std::uint64_t sequence) ONCE_REQUIRES(delivering_);
+  Attempt attempt(const Event& event) ONCE_REQUIRES(delivering_);
+  [[nodiscard]] Attempt failed(std::uint64_t sequence, std::uint32_t retries, const Error& error)
+      ONCE_REQUIRES(delivering_);
+  // Calls the publisher. What it throws is an error.
+  Result<void> guarded(const std::function<Result<void>()>& call);
+  void flush(std::vector<Attempt>& batch) ONCE_REQUIRES(delivering_);
+  Result<DeliveryReport> commit(std::vector<Attempt>& batch) ONCE_REQUIRES(delivering_);
+  // Writes what became of an event into it.
+  void apply(const Attempt& attempt, Event& event, Time now) const;
+  void note(const DeliveryReport& done) ONCE_REQUIRES(delivering_);
+  [[nodiscard]] bool stopping() const;
+  // Whether this thread is in the publisher: it must not wait for itself.
+  [[nodiscard]] bool in_publisher() const;
+  void wait(std::uint64_t ticket, std::uint32_t failures);
+
+  Store::Impl& store_;
+  const std::unique_ptr<Publisher> publisher_;
+  const RelayOptions options_;
+
+  Mutex delivering_;
+  outbox::Backlog backlog_ ONCE_GUARDED_BY(delivering_);
+  bool known_ ONCE_GUARDED_BY(delivering_) = false;  // the backlog is what the store says
+  std::uint64_t edits_ ONCE_GUARDED_BY(delivering_) = 0;
+  std::optional<Reservation> reservation_ ONCE_GUARDED_BY(delivering_);
+  std::unique_ptr<ledger::Heartbeat::Beat> beat_ ONCE_GUARDED_BY(delivering_);
+  std::mt19937_64 random_ ONCE_GUARDED_BY(delivering_);
+  std::atomic<std::thread::id> publishing_{};  // the thread that is in the publisher
+
+  mutable Mutex mutex_;
+  int stopping_ ONCE_GUARDED_BY(mutex_) = 0;  // calls of stop() under way
+  std::thread thread_ ONCE_GUARDED_BY(mutex_);
+  RelayStatus status_ ONCE_GUARDED_BY(mutex_);
+  std::optional<Time> oldest_ ONCE_GUARDED_BY(mutex_);
+  std::optional<Time> next_due_ ONCE_GUARDED_BY(mutex_);
+  outbox::Rate rate_ ONCE_GUARDED_BY(mutex_);
+};
+
+}  // namespace once

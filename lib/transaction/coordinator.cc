@@ -1,0 +1,508 @@
+// Coordinator: what is checked, who is registered, and who may drive a transaction.
+#include "once/coordinator.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "base/error.h"
+#include "base/mutex.h"
+#include "base/saturating.h"
+#include "ledger/transitions.h"
+#include "store/limit_checks.h"
+#include "store/store_impl.h"
+#include "transaction/drive.h"
+#include "transaction/transaction_log.h"
+
+namespace once {
+
+using transaction::Drive;
+using transaction::Log;
+using transaction::Participants;
+using transaction::Plan;
+
+std::string_view to_string(Ask ask) noexcept {
+  switch (ask) {
+    case Ask::prepare:
+      return "prepare";
+    case Ask::commit:
+      return "commit";
+    case Ask::abort:
+      return "abort";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(TransactionState state) noexcept {
+  switch (state) {
+    case TransactionState::preparing:
+      return "preparing";
+    case TransactionState::committing:
+      return "committing";
+    case TransactionState::aborting:
+      return "aborting";
+    case TransactionState::committed:
+      return "committed";
+    case TransactionState::aborted:
+      return "aborted";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(ParticipantState state) noexcept {
+  switch (state) {
+    case ParticipantState::open:
+      return "open";
+    case ParticipantState::prepared:
+      return "prepared";
+    case ParticipantState::settled:
+      return "settled";
+  }
+  return "unknown";
+}
+
+Key ParticipantCall::key_of_ask() const {
+  Key of_ask = key;
+  of_ask.id += ':';
+  of_ask.id += to_string(ask);
+  return of_ask;
+}
+
+std::vector<std::string> TransactionReport::pending() const {
+  std::vector<std::string> names;
+  const bool settling =
+      state == TransactionState::committing || state == TransactionState::aborting;
+  for (const ParticipantReport& participant : participants) {
+    if (!settling || participant.state == ParticipantState::settled) continue;
+    // Who voted no, or was not asked, has nothing to abort, unless it was tried and failed.
+    const bool called = state == TransactionState::committing ||
+                        participant.state == ParticipantState::prepared ||
+                        participant.failures != 0;
+    if (called) names.push_back(participant.name);
+  }
+  return names;
+}
+
+class Coordinator::Impl {
+ public:
+  Impl(Store& store, Store::Impl& inside, CoordinatorOptions chosen)
+      : store_(store), inside_(inside), options_(std::move(chosen)) {}
+
+  Result<void> add(Participant participant);
+  Result<TransactionReport> run(const Key& key, std::span<const Part> parts);
+  Result<TransactionReport> recover(const Key& key);
+  Result<RecoveryReport> recover_all(std::string_view prefix);
+  Result<std::optional<TransactionReport>> report(const Key& key);
+
+ private:
+  using Started = std::variant<Reservation, Replay>;
+
+  [[nodiscard]] Result<void> check_options() const;
+  [[nodiscard]] Result<Plan> plan_of(const Key& key, std::span<const Part> parts);
+  // Those that `plan` names. Errors: invalid_argument.
+  [[nodiscard]] Result<Participants> participants_of(const Key& key, const Plan& plan);
+  // Reserves the key and writes `plan` in the same commit, unless there is one already.
+  Result<Started> start(const Key& key, const Plan& plan, Duration wait);
+  Result<Started> try_start(const Key& key, const ReserveOptions& request, const Plan& plan);
+  Result<TransactionReport> drive(const Reservation& reservation, bool fresh, Log log);
+  Result<TransactionReport> drive_on(const Reservation& reservation, const Plan& plan);
+  Result<TransactionReport> take_and_drive(const Key& key, const Plan& plan, Duration wait);
+  Result<std::optional<TransactionReport>> replayed(const Key& key);
+  Result<std::optional<Log>> log_of(const Key& key);
+  void observe(bool before, const Key& key) const;
+
+  Store& store_;
+  Store::Impl& inside_;
+  const CoordinatorOptions options_;
+  Mutex mutex_;
+  std::map<std::string, std::shared_ptr<const Participant>, std::less<>> participants_
+      ONCE_GUARDED_BY(mutex_);
+};
+
+namespace {
+
+bool is_name(std::string_view name) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.';
+  };
+  return !name.empty() && name.size() <= max_participant_name_bytes &&
+         std::ranges::all_of(name, allowed);
+}
+
+std::unexpected<Error> no_transaction(const Key& key) {
+  return fail(ErrorCode::not_found, "there is no transaction {}; nothing to recover",
+              key.to_string());
+}
+
+std::unexpected<Error> other_use(const Key& key) {
+  return fail(ErrorCode::mismatch,
+              "key {} was used for something else than this transaction; use a new key for it",
+              key.to_string());
+}
+
+}  // namespace
+
+Result<void> Coordinator::Impl::check_options() const {
+  if (options_.lease <= Duration::zero()) {
+    return once::fail(ErrorCode::invalid_argument,
+                      "a lease of {} ms is none; give one longer than 0", options_.lease.count());
+  }
+  for (const Duration time : {options_.prepare_timeout, options_.settle_timeout, options_.wait,
+                              options_.first_pause, options_.longest_pause}) {
+    if (time < Duration::zero()) {
+      return once::fail(ErrorCode::invalid_argument,
+                        "a timeout or pause of {} ms is less than none", time.count());
+    }
+  }
+  if (!(options_.pause_factor >= 1)) {
+    return once::fail(ErrorCode::invalid_argument,
+                      "a pause_factor of {} makes pauses shorter; give 1 or more",
+                      options_.pause_factor);
+  }
+  return check_retention(options_.retention);
+}
+
+Result<void> Coordinator::Impl::add(Participant participant) {
+  if (auto checked = check_options(); !checked) return checked;
+  const std::string name = participant.name;
+  if (!is_name(name)) {
+    return once::fail(ErrorCode::invalid_argument,
+                      "\"{}\" cannot be the name of a participant; give 1 to {} letters, digits, "
+                      "'_' and '.'",
+                      escape(name.substr(0, 2 * max_participant_name_bytes)),
+                      max_participant_name_bytes);
+  }
+  const bool whole =
+      participant.prepare && participant.abort && (participant.commit || participant.saga);
+  if (!whole) {
+    return once::fail(ErrorCode::invalid_argument,
+                      "participant {} misses one of prepare, commit and abort", name);
+  }
+  MutexLock lock(mutex_);
+  const bool added =
+      participants_.try_emplace(name, std::make_shared<const Participant>(std::move(participant)))
+          .second;
+  if (added) return {};
+  return once::fail(ErrorCode::invalid_argument, "there is a participant {} already", name);
+}
+
+Result<Plan> Coordinator::Impl::plan_of(const Key& key, std::span<const Part> parts) {
+  if (auto valid = key.validate(); !valid) return pass(valid);
+  if (parts.empty()) {
+    return once::fail(ErrorCode::invalid_argument,
+                      "transaction {} has no parts; name at least one participant",
+                      key.to_string());
+  }
+  if (parts.size() > max_participants) {
+    return once::fail(ErrorCode::limit_exceeded, "transaction {} has {} parts, and {} are allowed",
+                      key.to_string(), parts.size(), max_participants);
+  }
+  Plan plan;
+  std::set<std::string_view> names;
+  MutexLock lock(mutex_);
+  for (const Part& part : parts) {
+    if (!names.insert(part.participant).second) {
+      return once::fail(ErrorCode::invalid_argument,
+                        "transaction {} names participant {} twice; register it under two names, "
+                        "or put both into one payload",
+                        key.to_string(), part.participant);
+    }
+    const auto found = participants_.find(part.participant);
+    if (found == participants_.end()) {
+      return once::fail(ErrorCode::invalid_argument,
+                        "transaction {} names participant {}, which is not registered; add() it "
+                        "first",
+                        key.to_string(), escape(part.participant));
+    }
+    const ParticipantCall longest{.ask = Ask::prepare,
+                                  .key = transaction::part_key(key, part.participant)};
+    if (longest.key_of_ask().id.size() > max_id_bytes) {
+      return once::fail(ErrorCode::limit_exceeded,
+                        "the id of a transaction with participant {} has at most {} bytes, so that "
+                        "derived keys fit; this one has {}",
+                        part.participant,
+                        max_id_bytes - (longest.key_of_ask().id.size() - key.id.size()),
+                        key.id.size());
+    }
+    plan.push_back(
+        {.participant = part.participant, .saga = found->second->saga, .payload = part.payload});
+  }
+  const Checkpoint entry = transaction::plan_entry(plan);
+  if (auto fits = check_checkpoint(entry.name, entry.data, inside_.options); !fits) {
+    return pass(fits);
+  }
+  return plan;
+}
+
+Result<Participants> Coordinator::Impl::participants_of(const Key& key, const Plan& plan) {
+  Participants found;
+  MutexLock lock(mutex_);
+  for (const transaction::PlannedPart& part : plan) {
+    const auto at = participants_.find(part.participant);
+    if (at == participants_.end()) {
+      return once::fail(ErrorCode::invalid_argument,
+                        "transaction {} names participant {}, which is not registered; add() it "
+                        "and recover again; until then nothing is done",
+                        key.to_string(), part.participant);
+    }
+    if (at->second->saga != part.saga) {
+      return once::fail(ErrorCode::invalid_argument,
+                        "transaction {} was started with participant {} as a {}, and it is "
+                        "registered as a {}; register it as it was and recover again; until then "
+                        "nothing is done",
+                        key.to_string(), part.participant,
+                        part.saga ? "step of a saga" : "two-phase participant",
+                        part.saga ? "two-phase participant" : "step of a saga");
+    }
+    found.push_back(at->second);
+  }
+  return found;
+}
+
+Result<Coordinator::Impl::Started> Coordinator::Impl::try_start(const Key& key,
+                                                                const ReserveOptions& request,
+                                                                const Plan& plan) {
+  while (true) {
+    auto replay = inside_.try_replay(key, request);
+    if (!replay) return pass(replay);
+    if (*replay) return Started(std::move(**replay));
+    observe(true, key);
+    auto decided = inside_.transition<ledger::ReserveDecision>(
+        key, Durability::synced, [&](const ledger::Moment& asked) {
+          ledger::Moment moment = asked;
+          moment.has_plan = nullptr;  // whose plan it is, the coordinator sees
+          auto decision = ledger::reserve(moment, request);
+          if (decision.answer && decision.change.put && decision.change.put->attempt == 1) {
+            Checkpoint entry = transaction::plan_entry(plan);
+            entry.token = decision.change.put->token;
+            entry.created_at = moment.now;
+            decision.change.checkpoints.push_back(std::move(entry));
+          }
+          return decision;
+        });
+    if (!decided) return pass(decided);
+    if (auto* reservation = std::get_if<Reservation>(&*decided)) {
+      try {
+        observe(false, key);
+      } catch (...) {
+        transaction::give_back(inside_, *reservation);
+        throw;
+      }
+      return Started(std::move(*reservation));
+    }
+    // Finished between the two looks: take its outcome.
+  }
+}
+
+Result<Coordinator::Impl::Started> Coordinator::Impl::start(const Key& key, const Plan& plan,
+                                                            Duration wait) {
+  const ReserveOptions request{.lease = options_.lease,
+                               .retention = options_.retention,
+                               .fingerprint = transaction::fingerprint_of(plan),
+                               .on_abandon = OnAbandon::rerun};
+  const Duration deadline = after(inside_.clock->since_boot(), wait);
+  const std::stop_callback wake(options_.stop, [&] { inside_.waiters.notify(key); });
+  while (true) {
+    const std::uint64_t ticket = inside_.waiters.ticket(key);
+    auto started = try_start(key, request, plan);
+    const bool busy = !started && started.error().code == ErrorCode::busy;
+    if (busy && inside_.clock->since_boot() < deadline) {
+      if (options_.stop.stop_requested()) return cancelled(key);
+      if (inside_.wait_for(key, ticket, deadline)) continue;
+    }
+    inside_.count(key, started);
+    return started;
+  }
+}
+
+void Coordinator::Impl::observe(bool before, const Key& key) const {
+  if (!options_.observer) return;
+  options_.observer({.transaction = key, .before = before, .what = "plan", .participant = {}});
+}
+
+Result<std::optional<Log>> Coordinator::Impl::log_of(const Key& key) {
+  auto checkpoints = store_.load_checkpoints(key);
+  if (!checkpoints) return pass(checkpoints);
+  return transaction::read_log(key, *checkpoints);
+}
+
+Result<TransactionReport> Coordinator::Impl::drive(const Reservation& reservation, bool fresh,
+                                                   Log log) {
+  auto participants = participants_of(reservation.key, log.plan);
+  if (!participants) return pass(participants);
+  Drive drive(inside_, options_, std::move(*participants), reservation, std::move(log));
+  if (auto driven = drive.run(fresh); !driven) return pass(driven);
+  return drive.report();
+}
+
+// Goes on with what somebody else left of `plan`.
+Result<TransactionReport> Coordinator::Impl::drive_on(const Reservation& reservation,
+                                                      const Plan& plan) {
+  auto log = log_of(reservation.key);
+  if (!log) {
+    // There may be a decision in it: not released, so that nothing forgets it or gives it away.
+    transaction::give_back(inside_, reservation);
+    return pass(log);
+  }
+  if (*log && (*log)->plan == plan) return drive(reservation, false, std::move(**log));
+  // Taken over from somebody who does not coordinate, or released by hand and asked for anew.
+  (void)store_.release(reservation, "it is no transaction, or one with other parts");
+  return other_use(reservation.key);
+}
+
+// A finished one. nullopt: its retention ended just now.
+Result<std::optional<TransactionReport>> Coordinator::Impl::replayed(const Key& key) {
+  auto found = report(key);
+  if (!found) return found;
+  if (*found) {
+    (*found)->replayed = true;
+    return found;
+  }
+  auto record = store_.find(key);
+  if (!record) return pass(record);
+  if (*record) return other_use(key);
+  return std::nullopt;
+}
+
+Result<TransactionReport> Coordinator::Impl::run(const Key& asked, std::span<const Part> parts) {
+  // A copy: participants may change what the caller's key was made of.
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
+  const Key key = asked;
+  if (auto checked = check_options(); !checked) return pass(checked);
+  auto plan = plan_of(key, parts);
+  if (!plan) return pass(plan);
+  return take_and_drive(key, *plan, options_.wait);
+}
+
+Result<TransactionReport> Coordinator::Impl::take_and_drive(const Key& key, const Plan& plan,
+                                                            Duration wait) {
+  while (true) {
+    auto started = start(key, plan, wait);
+    if (!started) return pass(started);
+    if (const auto* reservation = std::get_if<Reservation>(&*started)) {
+      if (reservation->attempt != 1) return drive_on(*reservation, plan);
+      Log log{.plan = plan, .decision = {}, .progress = {}};
+      log.progress.resize(plan.size());
+      return drive(*reservation, true, std::move(log));
+    }
+    auto finished = replayed(key);
+    if (!finished) return pass(finished);
+    if (*finished) return std::move(**finished);
+  }
+}
+
+Result<TransactionReport> Coordinator::Impl::recover(const Key& asked) {
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
+  const Key key = asked;
+  if (auto checked = check_options(); !checked) return pass(checked);
+  auto found = report(key);
+  if (!found) return pass(found);
+  if (!*found) return no_transaction(key);
+  if ((*found)->finished()) {
+    (*found)->replayed = true;
+    return std::move(**found);
+  }
+  auto log = log_of(key);
+  if (!log) return pass(log);
+  if (!*log) return no_transaction(key);
+  // Before it is taken over: nothing may change when somebody is missing.
+  if (auto known = participants_of(key, (*log)->plan); !known) return pass(known);
+  return take_and_drive(key, (*log)->plan, Duration(0));
+}
+
+Result<RecoveryReport> Coordinator::Impl::recover_all(std::string_view prefix) {
+  if (auto checked = check_options(); !checked) return pass(checked);
+  std::vector<Key> keys;
+  auto scanned = store_.scan({.prefix = Bytes(prefix), .status = std::nullopt},
+                             [&](const Key& key, const Record& record) {
+                               if (!is_finished(record.status)) keys.push_back(key);
+                               return true;
+                             });
+  if (!scanned) return pass(scanned);
+  RecoveryReport all;
+  for (const Key& key : keys) {
+    auto log = log_of(key);
+    if (log && !*log) continue;
+    Result<TransactionReport> recovered = log ? recover(key) : pass(log);
+    if (recovered) {
+      (recovered->finished() ? all.finished : all.pending).push_back(std::move(*recovered));
+    } else if (recovered.error().code == ErrorCode::busy) {
+      all.busy.push_back(key);
+    } else {
+      all.failed.emplace_back(key, std::move(recovered.error()));
+    }
+  }
+  return all;
+}
+
+Result<std::optional<TransactionReport>> Coordinator::Impl::report(const Key& key) {
+  return find_transaction(store_, key);
+}
+
+Coordinator::Coordinator(Store& store, CoordinatorOptions options)
+    : impl_(std::make_unique<Impl>(store, *store.impl_, std::move(options))) {}
+Coordinator::Coordinator(Coordinator&&) noexcept = default;
+Coordinator& Coordinator::operator=(Coordinator&&) noexcept = default;
+Coordinator::~Coordinator() = default;
+
+Result<void> Coordinator::add(Participant participant) {
+  return impl_->add(std::move(participant));
+}
+
+Result<TransactionReport> Coordinator::run(const Key& key, std::span<const Part> parts) {
+  return impl_->run(key, parts);
+}
+
+Result<TransactionReport> Coordinator::recover(const Key& key) {
+  return impl_->recover(key);
+}
+
+Result<RecoveryReport> Coordinator::recover_all(std::string_view prefix) {
+  return impl_->recover_all(prefix);
+}
+
+Result<std::optional<TransactionReport>> Coordinator::report(const Key& key) {
+  return impl_->report(key);
+}
+
+Result<std::optional<TransactionReport>> find_transaction(Store& store, const Key& key) {
+  auto found = store.find(key);
+  if (!found) return pass(found);
+  if (!*found) return std::nullopt;
+  auto checkpoints = store.load_checkpoints(key);
+  if (!checkpoints) return pass(checkpoints);
+  auto log = transaction::read_log(key, *checkpoints);
+  if (!log) return pass(log);
+  if (!*log) return std::nullopt;
+  return transaction::report_of(key, (*found)->record, (*found)->outcome, **log);
+}
+
+Result<void> scan_transactions(Store& store,
+                               const std::function<bool(const TransactionReport&)>& visit,
+                               const std::function<bool(const Key&, const Error&)>& unreadable) {
+  std::vector<Key> keys;
+  auto scanned = store.rows(Table::checkpoints, [&](const Row& row) {
+    const auto* checkpoint = std::get_if<CheckpointRow>(&row);
+    if (checkpoint != nullptr && transaction::is_plan(checkpoint->checkpoint.name)) {
+      keys.push_back(checkpoint->key);
+    }
+    return true;
+  });
+  if (!scanned) return scanned;
+  Result<void> first;  // what could not be read, when nobody else is told
+  for (const Key& key : keys) {
+    auto report = find_transaction(store, key);
+    if (!report && unreadable) {
+      if (!unreadable(key, report.error())) break;
+    } else if (!report) {
+      if (first) first = pass(report);
+    } else if (*report && !visit(**report)) {
+      break;
+    }
+  }
+  return first;
+}
+
+}  // namespace once

@@ -1,0 +1,146 @@
+// Participants whose effects are in a Store: each call is a transaction of its own there.
+//
+//   prepare   under KEY:prepare: the work, and the row that says "prepared"
+//   commit    under KEY:commit: the work, and that row is taken away
+//   abort     first under KEY:prepare: a failure, so that no prepare can come any more; then, under
+//             KEY:abort, if there is the row: the work, and the row is taken away
+//
+// Invariants:
+//   1. The row is there if and only if it is prepared and neither committed nor aborted. It does
+//      not expire, so that what is held is released or applied however long that takes.
+//   2. Once abort has begun, prepare succeeds no more for as long as its answer is kept.
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/error.h"
+#include "once/coordinator.h"
+
+namespace once {
+namespace {
+
+Bytes row_of(const ParticipantCall& call) {
+  Bytes row = "once.step/";
+  for (const std::uint8_t byte : Fingerprint::of(call.key.to_string()).digest) {
+    row += fmt::format("{:02x}", byte);
+  }
+  return row;
+}
+
+TransactOptions options_of(const StoreParticipantOptions& options) {
+  return {.retention = options.retention,
+          .failure_retention = options.retention,
+          .durability = options.durability};
+}
+
+Key key_of(const ParticipantCall& call, Ask ask) {
+  ParticipantCall other = call;
+  other.ask = ask;
+  return other.key_of_ask();
+}
+
+// What the three callables share. A value: each has its own copy.
+struct StoreCalls {
+  Store* store;
+  StoreWork work;
+  StoreParticipantOptions options;
+
+  Result<Bytes> prepare(const ParticipantCall& call) const {
+    auto prepared = store->transact(
+        call.key_of_ask(),
+        [&](Transaction& tx) -> Result<Bytes> {
+          auto vote = work.prepare(tx, call);
+          if (!vote) return vote;
+          const Bytes told = fmt::format("{} {}", call.token.value, call.key.to_string());
+          if (auto put = tx.put(row_of(call), told); !put) return pass(put);
+          return vote;
+        },
+        options_of(options));
+    if (!prepared) return pass(prepared);
+    return prepared->value();
+  }
+
+  Result<void> commit(const ParticipantCall& call) const {
+    auto committed = store->transact(
+        call.key_of_ask(),
+        [&](Transaction& tx) -> Result<void> {
+          auto row = tx.get(row_of(call));
+          if (!row) return pass(row);
+          if (!*row) {
+            return fail(ErrorCode::not_found,
+                        "nothing is prepared under {}: this is not the store that voted yes, or "
+                        "it was settled longer ago than StoreParticipantOptions::retention",
+                        call.key.to_string());
+          }
+          if (work.commit) {
+            if (auto done = work.commit(tx, call); !done) return not_final(done);
+          }
+          return tx.erase(row_of(call));
+        },
+        options_of(options));
+    if (!committed) return pass(committed);
+    return {};
+  }
+
+  Result<void> abort(const ParticipantCall& call) const {
+    auto prepared = store->transact(
+        key_of(call, Ask::prepare),
+        [](Transaction&) -> Result<Bytes> {
+          return std::unexpected(
+              work_failed("aborted", "it was aborted before it could be prepared"));
+        },
+        options_of(options));
+    // A failure, whether ours or the no that was voted: nothing is held, and nothing will be.
+    if (!prepared && prepared.error().code != ErrorCode::work_failed) return pass(prepared);
+    auto aborted = store->transact(
+        call.key_of_ask(),
+        [&](Transaction& tx) -> Result<void> {
+          auto row = tx.get(row_of(call));
+          if (!row) return pass(row);
+          if (!*row) return {};
+          if (auto done = work.abort(tx, call); !done) return not_final(done);
+          return tx.erase(row_of(call));
+        },
+        options_of(options));
+    if (!aborted) return pass(aborted);
+    return {};
+  }
+
+  // Who voted yes may fail to commit or abort, but not for good: a kept failure would be replayed
+  // to every later try.
+  static Result<void> not_final(Result<void>& failed) {
+    if (failed.error().code == ErrorCode::work_failed) {
+      return fail(ErrorCode::work_retryable, "{}: {}", failed.error().failure_code,
+                  failed.error().message);
+    }
+    return pass(failed);
+  }
+};
+
+Participant participant_of(std::string name, bool saga, StoreCalls calls) {
+  const bool whole = calls.work.prepare && calls.work.abort && (calls.work.commit || saga);
+  Participant participant{.name = std::move(name), .saga = saga};
+  // What is missing stays missing, for add() to tell.
+  if (!whole) return participant;
+  const auto shared = std::make_shared<const StoreCalls>(std::move(calls));
+  participant.prepare = [shared](const ParticipantCall& call) { return shared->prepare(call); };
+  participant.commit = [shared](const ParticipantCall& call) { return shared->commit(call); };
+  participant.abort = [shared](const ParticipantCall& call) { return shared->abort(call); };
+  return participant;
+}
+
+}  // namespace
+
+Participant store_participant(std::string name, Store& store, StoreWork work,
+                              StoreParticipantOptions options) {
+  return participant_of(std::move(name), false,
+                        {.store = &store, .work = std::move(work), .options = options});
+}
+
+Participant store_saga_step(std::string name, Store& store, StoreWork work,
+                            StoreParticipantOptions options) {
+  return participant_of(std::move(name), true,
+                        {.store = &store, .work = std::move(work), .options = options});
+}
+
+}  // namespace once

@@ -1,0 +1,196 @@
+#include "workflow/run_rows.h"
+
+#include "base/coding.h"
+#include "base/error.h"
+#include "model/fields.h"
+
+namespace once::workflow {
+namespace {
+
+constexpr std::uint8_t layout_version = 1;
+constexpr std::uint8_t progress_version = 2;
+
+void write_optional(Writer& out, const std::optional<Bytes>& value) {
+  out.u8(value ? 1 : 0);
+  if (value) out.string(*value);
+}
+
+// False for a presence byte that is neither of its two values.
+bool read_optional(Reader& in, std::optional<Bytes>& value) {
+  const std::uint8_t there = in.u8();
+  if (there == 1) value = Bytes(in.string());
+  return there <= 1;
+}
+
+void write_variables(Writer& out, const Variables& variables) {
+  out.u32(static_cast<std::uint32_t>(variables.size()));
+  for (const auto& [name, value] : variables) {
+    out.string(name);
+    out.string(value);
+  }
+}
+
+// Stops at the end of the input, however large the count says it is.
+void read_variables(Reader& in, Variables& variables) {
+  const std::uint32_t count = in.u32();
+  for (std::uint32_t i = 0; i < count && in.ok(); ++i) {
+    std::string name(in.string());
+    Bytes value(in.string());
+    if (in.ok()) variables.emplace_back(std::move(name), std::move(value));
+  }
+}
+
+void write_duration(Writer& out, Duration duration) {
+  out.i64(duration.count());
+}
+
+std::unexpected<Error> damaged(std::string_view row) {
+  return fail(ErrorCode::damaged,
+              "the checkpoint '{}' of a workflow is not what was written; run `once verify` and "
+              "restore a backup",
+              row);
+}
+
+// The version that the row is of, from 1 to `newest`.
+Result<std::uint8_t> open(Reader& in, std::string_view row, std::uint8_t newest = layout_version) {
+  const std::uint8_t version = in.u8();
+  if (version > newest) {
+    return fail(ErrorCode::newer_format,
+                "the checkpoint '{}' of a workflow was written by a newer version of Once", row);
+  }
+  if (version == 0) return damaged(row);
+  return version;
+}
+
+bool read_bool(Reader& in, bool& value) {
+  const std::uint8_t byte = in.u8();
+  value = byte == 1;
+  return byte <= 1;
+}
+
+}  // namespace
+
+std::string node_row(std::string_view node) {
+  return std::string(node_prefix).append(node);
+}
+
+Bytes encode_run(const RunRow& row) {
+  Bytes data;
+  Writer out(data);
+  out.u8(layout_version);
+  model::write_enum(out, row.form);
+  model::write_fingerprint(out, row.definition);
+  out.string(row.version);
+  write_optional(out, row.input);
+  out.string(row.result);
+  out.u32(static_cast<std::uint32_t>(row.nodes.size()));
+  for (const NodeOutline& node : row.nodes) {
+    out.string(node.name);
+    model::write_enum(out, node.kind);
+    out.u8(node.critical ? 1 : 0);
+    out.u32(static_cast<std::uint32_t>(node.after.size()));
+    for (const std::string& after : node.after) out.string(after);
+  }
+  return data;
+}
+
+Result<RunRow> decode_run(ByteView data) {
+  Reader in(data);
+  if (auto opened = open(in, run_row); !opened) return pass(opened);
+  RunRow row;
+  bool good = model::read_enum(in, WorkflowForm::steps, row.form);
+  row.definition = model::read_fingerprint(in);
+  row.version = in.string();
+  good = read_optional(in, row.input) && good;
+  row.result = in.string();
+  const std::uint32_t count = in.u32();
+  for (std::uint32_t i = 0; i < count && in.ok() && good; ++i) {
+    NodeOutline node;
+    node.name = in.string();
+    good = model::read_enum(in, NodeKind::sleep, node.kind) && read_bool(in, node.critical);
+    const std::uint32_t dependencies = in.u32();
+    for (std::uint32_t j = 0; j < dependencies && in.ok(); ++j)
+      node.after.emplace_back(in.string());
+    row.nodes.push_back(std::move(node));
+  }
+  if (!good || !in.done()) return damaged(run_row);
+  return row;
+}
+
+Bytes encode_node(const NodeRow& row) {
+  Bytes data;
+  Writer out(data);
+  out.u8(layout_version);
+  model::write_enum(out, row.status);
+  out.u32(row.order);
+  out.u32(row.attempts);
+  model::write_time(out, row.started_at);
+  model::write_time(out, row.finished_at);
+  model::write_time(out, row.due);
+  write_optional(out, row.output);
+  out.u8(row.error ? static_cast<std::uint8_t>(row.error->code) : 0);
+  out.string(row.error ? row.error->failure_code : "");
+  out.string(row.error ? row.error->message : "");
+  write_variables(out, row.variables);
+  return data;
+}
+
+Result<NodeRow> decode_node(ByteView data) {
+  Reader in(data);
+  if (auto opened = open(in, node_prefix); !opened) return pass(opened);
+  NodeRow row;
+  bool good = model::read_enum(in, NodeStatus::sleeping, row.status);
+  row.order = in.u32();
+  row.attempts = in.u32();
+  row.started_at = model::read_time(in);
+  row.finished_at = model::read_time(in);
+  row.due = model::read_time(in);
+  good = read_optional(in, row.output) && good;
+  const std::uint8_t code = in.u8();
+  Error error{.code = static_cast<ErrorCode>(code)};
+  error.failure_code = in.string();
+  error.message = in.string();
+  good = good && (code != 0 || (error.failure_code.empty() && error.message.empty()));
+  if (code != 0) row.error = std::move(error);
+  read_variables(in, row.variables);
+  if (!good || !in.done()) return damaged(node_prefix);
+  return row;
+}
+
+Bytes encode_progress(const ProgressRow& row) {
+  const CheckpointFigures& figures = row.figures;
+  Bytes data;
+  Writer out(data);
+  out.u8(row.sleeps_until ? progress_version : layout_version);
+  model::write_enum(out, figures.strategy);
+  out.u64(figures.checkpoints);
+  out.u64(static_cast<std::uint64_t>(figures.cost.count()));
+  write_duration(out, figures.mtbf);
+  write_duration(out, figures.interval);
+  out.u32(figures.failures);
+  write_duration(out, figures.running);
+  write_variables(out, row.variables);
+  if (row.sleeps_until) model::write_time(out, *row.sleeps_until);
+  return data;
+}
+
+Result<ProgressRow> decode_progress(ByteView data) {
+  Reader in(data);
+  auto version = open(in, progress_row, progress_version);
+  if (!version) return pass(version);
+  ProgressRow row;
+  CheckpointFigures& figures = row.figures;
+  const bool good = model::read_enum(in, CheckpointStrategy::Kind::adaptive, figures.strategy);
+  figures.checkpoints = in.u64();
+  figures.cost = std::chrono::microseconds(in.u64());
+  figures.mtbf = Duration(in.i64());
+  figures.interval = Duration(in.i64());
+  figures.failures = in.u32();
+  figures.running = Duration(in.i64());
+  read_variables(in, row.variables);
+  if (*version >= 2) row.sleeps_until = model::read_time(in);
+  if (!good || !in.done()) return damaged(progress_row);
+  return row;
+}
+
+}  // namespace once::workflow

@@ -1,0 +1,191 @@
+// The failure policy: classes, their retentions, and trying again within one call.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+
+#include "once/execute.h"
+#include "store/fixture.h"
+
+using namespace once;
+using namespace once::testing;
+
+namespace {
+
+struct Declined : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+struct Offline : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+std::optional<FailureClass> by_type(const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Declined&) {
+    return FailureClass::definite;
+  } catch (const Offline&) {
+    return FailureClass::retryable;
+  } catch (...) {
+    return std::nullopt;
+  }
+}
+
+KeyStatus status(Store& store, const Key& key) {
+  return value_of(store.status(key));
+}
+
+}  // namespace
+
+TEST_CASE("the class of an error decides what is left, and for how long") {
+  const Simulation simulation;
+  Store store = simulation.open();
+  FailureClass says = FailureClass::definite;
+  Executor executor(store, {.failures = {.classify_error = [&](const Error&) { return says; },
+                                         .definite_retention = 2min,
+                                         .not_started_retention = 3min,
+                                         .retryable_retention = 4min}});
+  const auto failing = [&](const Key& key, FailureClass failure) {
+    says = failure;
+    const Error theirs{.code = ErrorCode::io, .message = "their own"};
+    const auto answer =
+        executor.execute(key, [&]() -> Result<int> { return std::unexpected(theirs); });
+    CHECK(error_of(answer) == ErrorCode::io);
+    CHECK(answer.error().message == "their own");
+    return status(store, key);
+  };
+  const auto lives = [&](const Key& key) {
+    const Record record = value_of(store.find(key))->record;
+    return record.expires_at - record.updated_at;
+  };
+  CHECK(failing("definite", FailureClass::definite) == KeyStatus::failed);
+  CHECK(lives("definite") == 2min);
+  CHECK(value_of(store.find("definite"))->outcome->code == "io");
+  CHECK(failing("not started", FailureClass::not_started) == KeyStatus::released);
+  CHECK(lives("not started") == 3min);
+  CHECK(failing("retryable", FailureClass::retryable) == KeyStatus::released);
+  CHECK(lives("retryable") == 4min);
+  CHECK(failing("unknown", FailureClass::unknown) == KeyStatus::in_doubt);
+  CHECK(failing("abandoned", FailureClass::abandoned) == KeyStatus::in_doubt);
+}
+
+TEST_CASE("the class of an exception decides, and the exception reaches the caller") {
+  Store store = Simulation().open();
+  Executor executor(store, {.failures = {.classify_exception = by_type}});
+  CHECK_THROWS_AS(executor.execute("d", []() -> int { throw Declined("no money"); }), Declined);
+  const auto kept = executor.execute("d", []() -> int { throw std::logic_error("must not run"); });
+  CHECK(error_of(kept) == ErrorCode::work_failed);
+  CHECK(kept.error().failure_code == "exception");
+  CHECK(kept.error().message == "no money");
+  CHECK(kept.error().replayed);
+  CHECK_THROWS_AS(executor.execute("o", []() -> int { throw Offline("cable"); }), Offline);
+  CHECK(status(store, "o") == KeyStatus::released);
+  CHECK_THROWS_AS(executor.execute("x", []() -> int { throw 5; }), int);
+  CHECK(status(store, "x") == KeyStatus::in_doubt);
+}
+
+TEST_CASE("a classifier that throws: the failure counts as abandoned") {
+  Store store = Simulation().open();
+  const auto error_thrower = [](const Error&) -> std::optional<FailureClass> {
+    throw std::runtime_error("classifier");
+  };
+  const auto exception_thrower = [](const std::exception_ptr&) -> std::optional<FailureClass> {
+    throw std::runtime_error("classifier");
+  };
+  Executor executor(store, {.failures = {.classify_error = error_thrower,
+                                         .classify_exception = exception_thrower}});
+  const auto fails = []() -> Result<int> { return std::unexpected(work_failed("no", "no")); };
+  CHECK_THROWS_WITH(executor.execute("e", fails), "classifier");
+  CHECK(status(store, "e") == KeyStatus::in_doubt);
+  CHECK_THROWS_WITH(executor.execute("e2", fails, {.on_abandon = OnAbandon::rerun}), "classifier");
+  CHECK(status(store, "e2") == KeyStatus::released);
+  CHECK_THROWS_WITH(executor.execute("x", []() -> int { throw std::runtime_error("work"); }),
+                    "work");
+  CHECK(status(store, "x") == KeyStatus::in_doubt);
+}
+
+TEST_CASE("what fails without effect is tried again, with pauses, as often as the policy says") {
+  Store store = value_of(Store::open("memory:"));
+  Executor executor(
+      store,
+      {.failures = {
+           .classify_exception = by_type, .attempts = 3, .initial_pause = 2ms, .jitter = 0.0}});
+  int runs = 0;
+  std::vector<std::uint64_t> tokens;
+  const auto answer = value_of(executor.execute("k", [&](const Reservation& mine) -> Result<int> {
+    tokens.push_back(mine.token.value);
+    if (++runs == 1) return std::unexpected(work_retryable("not yet"));
+    if (runs == 2) throw Offline("cable");
+    return 42;
+  }));
+  CHECK(answer.value() == 42);
+  CHECK(answer.provenance().attempt == 3);
+  REQUIRE(tokens.size() == 3);
+  CHECK(tokens[0] < tokens[1]);
+  CHECK(tokens[1] < tokens[2]);
+
+  runs = 0;
+  const auto always = [&]() -> Result<int> {
+    ++runs;
+    return std::unexpected(work_not_started("no"));
+  };
+  CHECK(error_of(executor.execute("never", always)) == ErrorCode::work_not_started);
+  CHECK(runs == 3);
+  CHECK(value_of(store.find("never"))->record.attempt == 3);
+  CHECK_THROWS_AS(executor.execute("throws", [&]() -> int { throw Offline("cable"); }), Offline);
+
+  runs = 0;
+  const auto definite = [&]() -> Result<int> {
+    ++runs;
+    return std::unexpected(work_failed("no", "no"));
+  };
+  CHECK(error_of(executor.execute("definite", definite)) == ErrorCode::work_failed);
+  CHECK(runs == 1);
+}
+
+TEST_CASE("the pause before a repetition goes by the clock of the store") {
+  const Simulation simulation;
+  Store store = simulation.open();
+  Executor executor(store, {.failures = {.attempts = 2, .initial_pause = 1min, .jitter = 0.0}});
+  std::atomic<int> runs = 0;
+  std::atomic<bool> done = false;
+  std::thread caller([&] {
+    const auto failing = [&]() -> Result<int> {
+      ++runs;
+      return std::unexpected(work_retryable("not yet"));
+    };
+    CHECK(error_of(executor.execute("k", failing)) == ErrorCode::work_retryable);
+    done = true;
+  });
+  while (runs == 0) std::this_thread::yield();
+  const Duration failed_first = simulation.clock->since_boot();
+  while (!done) {
+    simulation.clock->advance(1s);
+    std::this_thread::yield();
+  }
+  caller.join();
+  CHECK(runs == 2);
+  CHECK(simulation.clock->since_boot() - failed_first >= 1min);
+}
+
+TEST_CASE("a stop ends the pause, and the call with the last failure") {
+  const Simulation simulation;
+  Store store = simulation.open();
+  Executor executor(store, {.failures = {.attempts = 2, .initial_pause = 1h, .jitter = 0.0}});
+  std::atomic<int> runs = 0;
+  std::stop_source stop;
+  std::thread caller([&] {
+    const auto failing = [&]() -> Result<int> {
+      ++runs;
+      return std::unexpected(work_retryable("not yet"));
+    };
+    CHECK(error_of(executor.execute("k", failing, {.stop = stop.get_token()})) ==
+          ErrorCode::work_retryable);
+  });
+  while (runs == 0) std::this_thread::yield();
+  stop.request_stop();
+  caller.join();
+  CHECK(runs == 1);
+  CHECK(status(store, "k") == KeyStatus::released);
+}

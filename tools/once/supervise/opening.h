@@ -1,0 +1,15 @@
+// What all openings of stores by the tool have in common, whoever opens them.
+#pragma once
+
+#include "once/options.h"
+
+namespace once::supervise {
+
+// From now on stores on file systems that others may share are opened, too. While there is one
+// thread: it is what the command line says.
+void allow_network_file_systems();
+
+// Options that say that, and nothing else.
+[[nodiscard]] Options basic_options();
+
+}  // namespace once::supervise
