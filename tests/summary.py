@@ -2,17 +2,35 @@
 
 `meson test` counts executables; this counts the test cases in them, as doctest and unittest report
 them. An executable that reports none counts as one case, and one that crashed, hung or failed
-without owning up to a failed case counts as at least one failed. Exit status 0 only if nothing
-failed and something passed.
+without owning up to a failed case counts as at least one failed. What failed is told again with its first
+complaints, since they may stand far above. Exit status 0 only if nothing failed and something
+passed.
 """
 
 import json
 import re
 import sys
+import textwrap
 
 DOCTEST = re.compile(
     r"^\[doctest\] test cases: +(\d+) \| +(\d+) passed \| +(\d+) failed \| +(\d+) skipped", re.M)
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n+(?:OK|FAILED|NO TESTS RAN)(?: \((.*)\))?$", re.M)
+
+
+# The first lines of what doctest and unittest say of a failure; a blank line ends it.
+COMPLAINT = re.compile(r"^(?:\S+:\d+: (?:FATAL )?ERROR: .*|(?:FAIL|ERROR): .*)(?:\n.*\S.*){0,7}", re.M)
+MOST_COMPLAINTS = 3
+MOST_LINES = 8
+
+
+def output_of(test):
+    return (test.get("stdout") or "") + "\n" + (test.get("stderr") or "")
+
+
+def complaints(output):
+    """What an executable says of its first failures, or else its last lines."""
+    found = COMPLAINT.findall(output)[:MOST_COMPLAINTS]
+    return found or ["\n".join(output.strip().splitlines()[-MOST_LINES:])]
 
 
 def cases(output):
@@ -32,7 +50,7 @@ def cases(output):
 def count(test):
     """(passed, failed, skipped) of one line of meson's testlog.json."""
     result = test["result"]
-    own = cases((test.get("stdout") or "") + "\n" + (test.get("stderr") or ""))
+    own = cases(output_of(test))
     if result in ("OK", "EXPECTEDFAIL"):
         return own or (1, 0, 0)
     if result == "SKIP":
@@ -48,6 +66,8 @@ def summarize(lines):
     for test, (_, failed, _) in zip(tests, counts):
         if failed:
             print(f"failed: {test['name']} ({test['result']}), {failed} case(s)")
+            for complaint in complaints(output_of(test)):
+                print(textwrap.indent(complaint, "  "))
     passed, failed, skipped = (sum(column) for column in zip(*counts)) if counts else (0, 0, 0)
     text = f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
     return text, failed == 0 and passed > 0

@@ -66,6 +66,18 @@ class SummaryTest(unittest.TestCase):
         self.assertEqual(summarize(test("OK", stderr="Ran 0 tests in 0.0s\n\nOK\n")),
                          ("0 passed, 0 failed", False))
 
+    def test_the_first_complaints_are_told_again(self):
+        doctest = ("../a_test.cc:7:\nTEST CASE:  a\n\n"
+                   "../a_test.cc:9: ERROR: CHECK( 1 == 2 ) is NOT correct!\n  values: 1, 2\n\n"
+                   "../a_test.cc:12: FATAL ERROR: REQUIRE( x ) is NOT correct!\n  values: 0\n\n")
+        self.assertEqual(summary.complaints(doctest), [
+            "../a_test.cc:9: ERROR: CHECK( 1 == 2 ) is NOT correct!\n  values: 1, 2",
+            "../a_test.cc:12: FATAL ERROR: REQUIRE( x ) is NOT correct!\n  values: 0"])
+        unittest_says = "FAIL: test_x (__main__.X)\n-----\nTraceback\n  y\nAssertionError: 1 != 2\n\n"
+        self.assertIn("AssertionError: 1 != 2", summary.complaints(unittest_says)[0])
+        self.assertEqual(summary.complaints("one\ntwo\nkilled\n"), ["one\ntwo\nkilled"])
+        self.assertEqual(len(summary.complaints(doctest * 5)), summary.MOST_COMPLAINTS)
+
     def test_no_report_skipped(self):
         self.assertEqual(summarize(test("SKIP"), test("OK")), ("1 passed, 0 failed, 1 skipped", True))
 

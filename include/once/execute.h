@@ -89,9 +89,9 @@ struct FailurePolicy {
   // two tries the key is free, so that somebody else may carry it out; then their outcome is the
   // answer. Everything else ends the call at once.
   std::uint32_t attempts = 1;
-  // The pause before the n-th repetition is initial * multiplier^(n-1), at most `longest`, and of
-  // this a random part between (1 - jitter) and all: M. Brooker, "Exponential Backoff And Jitter",
-  // AWS Architecture Blog, 2015. It ends at once when the call is cancelled or the store closed.
+  // The pause before the n-th repetition is initial_pause * multiplier^(n-1), at most
+  // longest_pause, and of this a random part between (1 - jitter) and all: M. Brooker,
+  // "Exponential Backoff And Jitter", AWS Architecture Blog, 2015. It ends at once when the call is cancelled or the store closed.
   Duration initial_pause = std::chrono::milliseconds(100);
   double multiplier = 2.0;
   Duration longest_pause = std::chrono::seconds(30);

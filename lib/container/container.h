@@ -12,7 +12,8 @@
 // Invariants:
 //   1. What was synced is there after any crash; a name is durable after sync_names(); a log is
 //      found as a prefix of whole appends, not shorter than what was synced, and a log never holds
-//      anything while the one before it lacks something.
+//      anything while those before it lack something that they had when it was made. (RocksDB
+//      appends to the newest one only.)
 //   2. Blocks are used again only when their freeing is durable, nobody has the file open, and no
 //      reader in another process can know of it.
 //   3. After a failed write or sync nothing is written any more (`poisoned`) until it is opened
@@ -257,6 +258,11 @@ class Container {
       ONCE_REQUIRES(mutex_);
   // What has to stay free when blocks are taken for that file.
   [[nodiscard]] std::uint64_t kept_from(const File& file) const ONCE_REQUIRES(mutex_);
+  // Whether a log may take that much ahead. What it has taken and not written to nobody counts: on a
+  // disk that is nearly full it would be what its table and who removes were promised.
+  [[nodiscard]] bool has_plenty(std::uint64_t bytes) const ONCE_REQUIRES(mutex_);
+  // What merging tables may need before the old ones go.
+  [[nodiscard]] std::uint64_t rewrite_bytes() const ONCE_REQUIRES(mutex_);
   [[nodiscard]] std::uint64_t pending_bytes(const Unflushed& unflushed) const;
   Result<void> grow(std::uint64_t bytes) ONCE_REQUIRES(mutex_);
   // Cuts the free end off and punches out large free runs, all but the reserve.

@@ -25,9 +25,10 @@ constexpr std::size_t most_pieces = 32;
 Result<void> Container::make_room(File& file, std::uint64_t end) {
   const std::uint64_t capacity = length_of(*file.extents);
   if (end <= capacity) return {};
-  std::uint64_t chunk = round_up(end - capacity, block_bytes);
+  const std::uint64_t least = round_up(end - capacity, block_bytes);
+  std::uint64_t chunk = least;
   if (file.log) {
-    chunk = std::max(chunk, std::clamp(capacity, least_log_chunk, most_log_chunk));
+    chunk = std::max(chunk, least_log_chunk);
   } else if (capacity > 0) {
     chunk = std::max(chunk, std::min(capacity, most_chunk));
   }
@@ -41,10 +42,10 @@ Result<void> Container::make_room(File& file, std::uint64_t end) {
                 name(), file.extents->size());
   }
   MutexLock lock(mutex_);
+  const std::uint64_t ahead = std::min(capacity, most_log_chunk);
+  if (file.log && ahead > chunk && has_plenty(ahead)) chunk = ahead;
   auto taken = allocate(chunk, file, pieces);
-  if (!taken && taken.error().code == ErrorCode::no_space) {
-    taken = allocate(round_up(end - capacity, block_bytes), file, pieces);
-  }
+  if (!taken && taken.error().code == ErrorCode::no_space) taken = allocate(least, file, pieces);
   if (!taken) return pass(taken);
   if (file.log) {
     if (auto filled = zero_fill(unwritten_); !filled) return filled;

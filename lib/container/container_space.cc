@@ -37,6 +37,10 @@ std::uint64_t Container::reserve_bytes() const {
   return round_up(std::clamp(allocator_.end() / 16, least_reserve, most_reserve), block_bytes);
 }
 
+std::uint64_t Container::rewrite_bytes() const {
+  return std::clamp(allocator_.end() / 8, least_rewrite, most_rewrite);
+}
+
 void Container::note_space() {
   free_estimate_ = allocator_.real_bytes();
 }
@@ -105,6 +109,12 @@ std::uint64_t Container::kept_from(const File& file) const {
   if (file.log) return 0;
   const std::uint64_t reserve = cleaning_ > 0 ? 0 : reserve_bytes();
   return file.rewrite ? reserve + log_bytes_ + growth_step : reserve;
+}
+
+bool Container::has_plenty(std::uint64_t bytes) const {
+  const auto left = device_->space_left();
+  return left && allocator_.real_bytes() + *left >=
+                     bytes + 2 * reserve_bytes() + log_bytes_ + rewrite_bytes();
 }
 
 Result<Extents> Container::allocate(std::uint64_t bytes, const File& file, std::size_t pieces) {
@@ -262,8 +272,7 @@ Result<void> Container::admit(std::uint64_t bytes, bool from_reserve, const Unfl
   // nothing that is removed makes room: that much need not be taken yet, but must be to be had.
   // What may take of the reserve is refused while admit_flush() still finds room.
   const std::uint64_t later =
-      pending + (from_reserve ? std::min(pending, growth_step)
-                              : std::clamp(allocator_.end() / 8, least_rewrite, most_rewrite));
+      pending + (from_reserve ? std::min(pending, growth_step) : rewrite_bytes());
   for (int tries = 0; tries < 2; ++tries) {
     auto left = device_->space_left();
     if (!left) return pass(left);

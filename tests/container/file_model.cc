@@ -141,6 +141,12 @@ int FileModel::make_file(const std::string& path) {
   auto made = std::make_shared<File>();
   made->log = is_log_name(path);
   made->write_ahead = path.ends_with(".log");
+  if (made->write_ahead) {
+    for (const auto& [name, other] : names()) {
+      if (name == path || other == directory || !files_.at(other)->write_ahead) continue;
+      made->after[other] = files_.at(other)->now.bytes.size();
+    }
+  }
   files_[file] = std::move(made);
   Names changed = names();
   changed[path] = file;
@@ -151,12 +157,6 @@ int FileModel::make_file(const std::string& path) {
 void FileModel::append(int file, std::size_t length) {
   if (length == 0) return;
   auto changed = std::make_shared<File>(*files_.at(file));
-  if (changed->write_ahead && changed->now.bytes.empty()) {
-    for (const auto& [path, other] : names()) {
-      if (other == directory || other >= file || !files_.at(other)->write_ahead) continue;
-      changed->after[other] = files_.at(other)->now.bytes.size();
-    }
-  }
   changed->now.bytes += bytes_of(serial_, length);
   changed->now.ends.push_back(changed->now.bytes.size());
   files_[file] = std::move(changed);

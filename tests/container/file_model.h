@@ -10,9 +10,9 @@
 //   1. The names are those after some number of changes of names, not before the last change that
 //      a directory's sync has covered.
 //   2. A file that was synced has exactly its bytes; what was appended since may be there as a
-//   prefix.
+// //      prefix.
 //   3. A log is a prefix of whole appends, not shorter than what was synced; and if a write-ahead
-//      log has any bytes, those before it have all that they had when it got its first.
+//      log has any bytes, those before it have all that they had when it was made.
 #pragma once
 
 #include <array>
@@ -77,8 +77,7 @@ class FileModel {
     Content now{};
     // What else may be found since a cut that no sync has followed.
     std::vector<Content> before{};
-    // Those that were there when this one, a write-ahead log, got its first byte, and how far they
-    // were.
+    // Those that were there when this one, a write-ahead log, was made, and how far they were.
     std::map<int, std::size_t> after{};
   };
   static constexpr int directory = -1;

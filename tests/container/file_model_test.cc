@@ -123,7 +123,7 @@ TEST_CASE("a log is cut between appends only") {
   }
 }
 
-TEST_CASE("a log with bytes needs all that the logs before it had") {
+TEST_CASE("a log with bytes needs all that the logs before it had when it was made") {
   const std::vector<Op> two =
       joined(a_directory, {{.kind = Kind::create, .path = a_log},
                            {.kind = Kind::append, .length = 100},

@@ -12,7 +12,7 @@ constexpr std::uint8_t first_event = 236;
 
 CrashPlan plan_from(ProgramReader& bytes) {
   CrashPlan plan;
-  plan.kind = static_cast<CrashPlan::Kind>(bytes.byte() % 7);
+  plan.kind = static_cast<CrashPlan::Kind>(bytes.byte() % crash_kinds);
   plan.index = bytes.byte();
   plan.seed = plan.index;
   return plan;

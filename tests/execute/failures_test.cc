@@ -147,7 +147,10 @@ TEST_CASE("what fails without effect is tried again, with pauses, as often as th
 TEST_CASE("the pause before a repetition goes by the clock of the store") {
   const Simulation simulation;
   Store store = simulation.open();
-  Executor executor(store, {.failures = {.attempts = 2, .initial_pause = 1min, .jitter = 0.0}});
+  Executor executor(
+      store,
+      {.failures = {
+           .attempts = 2, .initial_pause = 1min, .longest_pause = 1min, .jitter = 0.0}});
   std::atomic<int> runs = 0;
   std::atomic<bool> done = false;
   std::thread caller([&] {
@@ -167,6 +170,59 @@ TEST_CASE("the pause before a repetition goes by the clock of the store") {
   caller.join();
   CHECK(runs == 2);
   CHECK(simulation.clock->since_boot() - failed_first >= 1min);
+}
+
+namespace {
+
+// Time that passes only, and at once, when the test's own thread waits for it.
+class SkippingClock final : public Clock {
+ public:
+  Time wall() const override { return time_.wall(); }
+  Duration since_boot() const override { return time_.since_boot(); }
+  BootId boot() const override { return time_.boot(); }
+  void wait_until(std::unique_lock<std::mutex>& lock, std::condition_variable& condition,
+                  Duration deadline) const override {
+    if (std::this_thread::get_id() != test_) return time_.wait_until(lock, condition, deadline);
+    const Duration pause = deadline - since_boot();
+    pauses_.push_back(pause);
+    time_.advance(pause);
+  }
+  // What the test's thread has waited for.
+  [[nodiscard]] const std::vector<Duration>& pauses() const { return pauses_; }
+
+ private:
+  mutable ManualClock time_;
+  mutable std::vector<Duration> pauses_;
+  const std::thread::id test_ = std::this_thread::get_id();
+};
+
+std::vector<Duration> pauses_of(const FailurePolicy& policy) {
+  const auto clock = std::make_shared<SkippingClock>();
+  Store store = value_of(Store::open("memory:", {.clock = clock}));
+  Executor executor(store, {.failures = policy});
+  const auto failing = []() -> Result<int> { return std::unexpected(work_retryable("not yet")); };
+  CHECK(error_of(executor.execute("k", failing)) == ErrorCode::work_retryable);
+  return clock->pauses();
+}
+
+}  // namespace
+
+TEST_CASE("pauses grow by the multiplier up to the longest, and jitter takes a part of each") {
+  const std::vector<Duration> expected{1s, 3s, 9s, 10s, 10s};
+  FailurePolicy policy{.attempts = 6,
+                       .initial_pause = 1s,
+                       .multiplier = 3.0,
+                       .longest_pause = 10s,
+                       .jitter = 0.0};
+  CHECK(pauses_of(policy) == expected);
+  policy.jitter = 0.5;
+  const std::vector<Duration> jittered = pauses_of(policy);
+  REQUIRE(jittered.size() == expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    CHECK(jittered[i] >= expected[i] / 2);
+    CHECK(jittered[i] <= expected[i]);
+  }
+  CHECK(jittered != expected);
 }
 
 TEST_CASE("a stop ends the pause, and the call with the last failure") {

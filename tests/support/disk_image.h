@@ -94,6 +94,7 @@ struct CrashPlan {
   // For messages, e.g. "all but change 3".
   [[nodiscard]] std::string describe() const;
 };
+inline constexpr std::size_t crash_kinds = 8;
 
 // A disk between two calls.
 struct Moment {
