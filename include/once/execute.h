@@ -91,7 +91,8 @@ struct FailurePolicy {
   std::uint32_t attempts = 1;
   // The pause before the n-th repetition is initial_pause * multiplier^(n-1), at most
   // longest_pause, and of this a random part between (1 - jitter) and all: M. Brooker,
-  // "Exponential Backoff And Jitter", AWS Architecture Blog, 2015. It ends at once when the call is cancelled or the store closed.
+  // "Exponential Backoff And Jitter", AWS Architecture Blog, 2015. It ends at once when the call is
+  // cancelled or the store closed.
   Duration initial_pause = std::chrono::milliseconds(100);
   double multiplier = 2.0;
   Duration longest_pause = std::chrono::seconds(30);

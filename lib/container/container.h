@@ -258,8 +258,8 @@ class Container {
       ONCE_REQUIRES(mutex_);
   // What has to stay free when blocks are taken for that file.
   [[nodiscard]] std::uint64_t kept_from(const File& file) const ONCE_REQUIRES(mutex_);
-  // Whether a log may take that much ahead. What it has taken and not written to nobody counts: on a
-  // disk that is nearly full it would be what its table and who removes were promised.
+  // Whether a log may take that much ahead. What it has taken and not written to nobody counts: on
+  // a disk that is nearly full it would be what its table and who removes were promised.
   [[nodiscard]] bool has_plenty(std::uint64_t bytes) const ONCE_REQUIRES(mutex_);
   // What merging tables may need before the old ones go.
   [[nodiscard]] std::uint64_t rewrite_bytes() const ONCE_REQUIRES(mutex_);

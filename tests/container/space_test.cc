@@ -207,6 +207,30 @@ TEST_CASE("journal and file stay bounded, whatever comes and goes") {
   CHECK(model.difference_to(found) == "");
 }
 
+TEST_CASE(
+    "a log takes much ahead where there is plenty, and little on a disk that is nearly full") {
+  for (const bool plenty : {true, false}) {
+    CAPTURE(plenty);
+    const auto device = std::make_shared<SimulatedDevice>();
+    ContainerPlace place = value_of(open_place(device));
+    const auto log = value_of(place.container->create("/1.log"));
+    const std::string bytes(30'000, 'x');
+    std::uint64_t before = place.container->space().used;
+    // Until it has taken 512 KiB at least.
+    while (place.container->space().used < before + (512 << 10)) {
+      value_of(place.container->append(*log, bytes));
+    }
+    if (!plenty) device->set_capacity(device->image().space() + (512 << 10));
+    before = place.container->space().used;
+    while (place.container->space().used == before) {
+      value_of(place.container->append(*log, bytes));
+    }
+    const std::uint64_t taken = place.container->space().used - before;
+    CHECK(plenty == (taken >= 512 << 10));
+    CHECK(!plenty == (taken <= 64 << 10));
+  }
+}
+
 // What the table of files would refuse must never get into the journal, which the next opening
 // believes.
 TEST_CASE("a file in as many pieces as there can be grows on, and is found again") {

@@ -149,8 +149,7 @@ TEST_CASE("the pause before a repetition goes by the clock of the store") {
   Store store = simulation.open();
   Executor executor(
       store,
-      {.failures = {
-           .attempts = 2, .initial_pause = 1min, .longest_pause = 1min, .jitter = 0.0}});
+      {.failures = {.attempts = 2, .initial_pause = 1min, .longest_pause = 1min, .jitter = 0.0}});
   std::atomic<int> runs = 0;
   std::atomic<bool> done = false;
   std::thread caller([&] {
@@ -209,11 +208,8 @@ std::vector<Duration> pauses_of(const FailurePolicy& policy) {
 
 TEST_CASE("pauses grow by the multiplier up to the longest, and jitter takes a part of each") {
   const std::vector<Duration> expected{1s, 3s, 9s, 10s, 10s};
-  FailurePolicy policy{.attempts = 6,
-                       .initial_pause = 1s,
-                       .multiplier = 3.0,
-                       .longest_pause = 10s,
-                       .jitter = 0.0};
+  FailurePolicy policy{
+      .attempts = 6, .initial_pause = 1s, .multiplier = 3.0, .longest_pause = 10s, .jitter = 0.0};
   CHECK(pauses_of(policy) == expected);
   policy.jitter = 0.5;
   const std::vector<Duration> jittered = pauses_of(policy);
