@@ -106,9 +106,10 @@ Result<Extent> Container::take_whole(std::uint64_t bytes) {
 }
 
 std::uint64_t Container::kept_from(const File& file) const {
-  if (file.log) return 0;
+  // What stands in logs was counted when it was admitted, and the logs go when it has its tables.
+  if (!file.rewrite) return 0;
   const std::uint64_t reserve = cleaning_ > 0 ? 0 : reserve_bytes();
-  return file.rewrite ? reserve + log_bytes_ + growth_step : reserve;
+  return reserve + log_bytes_ + growth_step;
 }
 
 bool Container::has_plenty(std::uint64_t bytes) const {

@@ -266,8 +266,8 @@ Result<void> Relay::Impl::read_all() {
   if (!cursor) return pass(cursor);
   backlog_.begin(cursor->from);
   auto visited = outbox::visit_events(**reading, cursor->left, cursor->from,
-                                      [&backlog = backlog_](const Event& event) {
-                                        backlog.add(event);
+                                      [this](const Event& event) ONCE_REQUIRES(delivering_) {
+                                        backlog_.add(event);
                                         return true;
                                       });
   if (!visited) return visited;
@@ -279,8 +279,8 @@ Result<void> Relay::Impl::read_new() {
   auto reading = store_.engine->read();
   if (!reading) return pass(reading);
   return outbox::visit_events(**reading, {}, backlog_.seen(),
-                              [&backlog = backlog_](const Event& event) {
-                                backlog.add(event);
+                              [this](const Event& event) ONCE_REQUIRES(delivering_) {
+                                backlog_.add(event);
                                 return true;
                               });
 }

@@ -151,6 +151,17 @@ class ExitCode(SupervisedTest):
         self.run_script("kill -SEGV $$", code=128 + signal.SIGSEGV)
         self.assertEqual(self.record()["status"], "released")
 
+    def test_kept_killing(self):
+        script = self.counting + "echo out; kill -SEGV $$"
+        for _ in range(2):
+            got = self.run_script(script, "--keep-failures", "1h", code=128 + signal.SIGSEGV)
+            self.assertEqual(got, (b"out\n", b""))
+        self.assertEqual(self.runs(), 1)
+        self.assertEqual(self.record()["status"], "failed")
+        outcome = self.record()["outcome"]
+        self.assertEqual((outcome["kind"], outcome["code"]), ("killed", "exit-139"))
+        self.assertIn("killed by signal 11", outcome["message"])
+
     def test_cannot_be_started(self):
         file = self.directory / "file"
         file.write_text("no program")

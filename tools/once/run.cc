@@ -9,6 +9,7 @@
 #include "run.h"
 
 #include <fmt/format.h>
+#include <sys/wait.h>
 
 #include <CLI/App.hpp>
 #include <csignal>
@@ -49,6 +50,14 @@ bool write_all(int fd, ByteView bytes) {
   return true;
 }
 
+std::string how_ended(int wait_status) {
+  if (!WIFSIGNALED(wait_status)) {
+    return fmt::format("the command ended with exit code {}", shell_code(wait_status));
+  }
+  return fmt::format("the command was killed by signal {} ({})", WTERMSIG(wait_status),
+                     ::strsignal(WTERMSIG(wait_status)));
+}
+
 // What a command wrote, as long as it is not too much to keep.
 class Kept {
  public:
@@ -66,12 +75,11 @@ class Kept {
   // More than an outcome may have; what surrounds the bytes in it takes part.
   [[nodiscard]] bool over() const { return total_ + 64 > Options{}.max_outcome_bytes; }
 
-  [[nodiscard]] Outcome outcome(int code) {
+  [[nodiscard]] Outcome outcome(int wait_status) {
+    const int code = shell_code(wait_status);
     Outcome outcome;
-    if (code != 0) {
-      outcome = Outcome::failure(fmt::format("exit-{}", code),
-                                 fmt::format("the command ended with exit code {}", code));
-    }
+    if (code != 0) outcome = Outcome::failure(fmt::format("exit-{}", code), how_ended(wait_status));
+    if (WIFSIGNALED(wait_status)) outcome.kind = OutcomeKind::killed;
     outcome.content_type = run_content_type;
     output_.exit_code = code;
     if (over()) {
@@ -98,7 +106,7 @@ class Run {
   // Says what happened to the store, and to people if it was not the usual.
   void record(const Ending& ending, const Reservation& reservation, Kept& kept);
   Result<void> write_down(const Ending& ending, const Reservation& reservation, Kept& kept);
-  Result<void> write_end(Store& store, const Reservation& reservation, Kept& kept);
+  Result<void> write_end(Store& store, const Reservation& reservation, int wait_status, Kept& kept);
   Result<void> write_guardian_died(Store& store, const Reservation& reservation);
   void replay(const Replay& replay);
   void replay_foreign(const Outcome& outcome);
@@ -232,21 +240,22 @@ Result<void> Run::write_down(const Ending& ending, const Reservation& reservatio
     case Ending::Kind::lease_lost:
       break;
     case Ending::Kind::ended:
-      context_.exit_code = shell_code(ending.value);
-      return write_end(*store, reservation, kept);
+      return write_end(*store, reservation, ending.value, kept);
   }
   return {};
 }
 
-Result<void> Run::write_end(Store& store, const Reservation& reservation, Kept& kept) {
-  const int code = context_.exit_code;
+Result<void> Run::write_end(Store& store, const Reservation& reservation, int wait_status,
+                            Kept& kept) {
+  const int code = shell_code(wait_status);
+  context_.exit_code = code;
   if (code != 0 && !job_.keep_failures) {
     status_ = to_string(Status::released);
-    return store.release(reservation, fmt::format("the command ended with exit code {}", code));
+    return store.release(reservation, how_ended(wait_status));
   }
   status_ = to_string(code == 0 ? Status::completed : Status::failed);
   const CompleteOptions options{.retention = code == 0 ? std::nullopt : job_.keep_failures};
-  auto done = store.complete(reservation, kept.outcome(code), options);
+  auto done = store.complete(reservation, kept.outcome(wait_status), options);
   if (done && kept.over()) {
     say(
         fmt::format("the command wrote more than the {} bytes that can be kept: it will not run "

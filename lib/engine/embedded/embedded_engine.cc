@@ -24,6 +24,9 @@ namespace {
 // How old the clock's mark in the store may get while commits are made.
 constexpr Duration mark_interval = std::chrono::seconds(1);
 
+// How often a commit is tried that RocksDB refuses because it has stopped meanwhile.
+constexpr int most_tries = 3;
+
 // What a row takes besides its key and value, in a log.
 constexpr std::size_t row_overhead = 16;
 
@@ -140,6 +143,20 @@ Result<void> EmbeddedEngine::commit(std::vector<RowWrite>& rows, Durability dura
     std::size_t bytes = room_for(rows);
     if (options.data != nullptr) bytes += room_for(*options.data);
     if (auto room = admit(bytes, options.from_reserve); !room) return room;
+  }
+  Result<void> committed;
+  for (int tries = 0; tries < most_tries; ++tries) {
+    committed = commit_admitted(rows, durability, options);
+    // RocksDB may stop after it was told to go on. Nothing was written then.
+    const bool full = !committed && committed.error().code == ErrorCode::no_space;
+    if (!full || !full_disk_->stopped()) break;
+  }
+  return committed;
+}
+
+Result<void> EmbeddedEngine::commit_admitted(std::vector<RowWrite>& rows, Durability durability,
+                                             const CommitOptions& options) {
+  if (!queue_->poisoned()) {
     if (auto resumed = resume(); !resumed) return resumed;
   }
   std::optional<Time> mark;

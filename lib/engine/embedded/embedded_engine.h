@@ -108,6 +108,9 @@ class EmbeddedEngine final : public Engine {
   };
   Result<void> commit(std::vector<RowWrite>& rows, Durability durability,
                       const CommitOptions& options);
+  // Once there is room.
+  Result<void> commit_admitted(std::vector<RowWrite>& rows, Durability durability,
+                               const CommitOptions& options);
   // One update, with the events `sequences` at hand.
   Result<void> update_one(const Key& key, const Transition& transition, Durability durability,
                           const DataChanges* data, std::span<const std::uint64_t> sequences);

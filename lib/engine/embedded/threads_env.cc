@@ -16,7 +16,10 @@ using rocksdb::EnvWrapper;
 
 class ThreadsEnv final : public EnvWrapper {
  public:
-  explicit ThreadsEnv(std::unique_ptr<Env>&& target) : EnvWrapper(std::move(target)) {}
+  explicit ThreadsEnv(std::unique_ptr<Env>&& wrapped) : EnvWrapper(std::move(wrapped)) {
+    // Or else there would be a wrapper for old ones in between, which drops the options of files.
+    file_system_ = target()->GetFileSystem();
+  }
   ~ThreadsEnv() override {
     for (const auto& pool : pools_) {
       if (pool) pool->JoinAllThreads();
