@@ -173,9 +173,9 @@ Result<void> Container::begin_pins() {
   // one is published, and then it is looked who holds the others: a reader that came in between
   // has taken the new one, or is seen.
   epoch_ = 1;
-  std::uint32_t slot = 0;
+  std::uint32_t slot = pin_of_lost;
   bool found = false;
-  for (std::uint32_t candidate = 0; candidate < pin_slots && !found; ++candidate) {
+  for (std::uint32_t candidate = pin_of_lost + 1; candidate < pin_slots && !found; ++candidate) {
     auto held = pins_->held(candidate);
     if (!held) return pass(held);
     if (*held) continue;
@@ -209,11 +209,14 @@ Result<std::uint64_t> Container::oldest_held() {
     if (*held || at.epoch == epoch_) left.push_back(at);
   }
   pin_places_ = std::move(left);
+  auto lost = pins_->held(pin_of_lost);
+  if (!lost) return pass(lost);
+  if (*lost) return 0;
   if (!current) return pin_places_.size() > 1 ? pin_places_.front().epoch : epoch_ + 1;
   const std::uint64_t oldest = pin_places_.front().epoch;
   // New readers go to a place of their own, so that what is freed from now on does not wait for
   // those that hold this one. Without a free place they all share it, and wait for each other.
-  for (std::uint32_t slot = 0; slot < pin_slots; ++slot) {
+  for (std::uint32_t slot = pin_of_lost + 1; slot < pin_slots; ++slot) {
     if (std::ranges::any_of(pin_places_, [&](const PinPlace& at) { return at.slot == slot; })) {
       continue;
     }

@@ -80,7 +80,7 @@ void HostFile::unlock() {
 
 std::uint32_t HostFile::published_place() {
   char bytes[published_place_bytes];
-  if (!device_.read(published_place_offset, sizeof bytes, bytes)) return 0;
+  if (!device_.read(published_place_offset, sizeof bytes, bytes)) return pin_of_lost;
   return decode_published_place({bytes, sizeof bytes});
 }
 

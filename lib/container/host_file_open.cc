@@ -10,11 +10,13 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "container/host_device.h"
 #include "container/host_file.h"
 #include "container/host_holder.h"
 #include "container/host_locks.h"
 #include "container/host_place.h"
 #include "container/layout.h"
+#include "container/superblock.h"
 
 namespace once::container {
 namespace {
@@ -84,6 +86,19 @@ Result<void> empty_it(int file, const std::string& name) {
   } while (failed == EINTR);
   if (failed != 0) return std::unexpected(system_error(failed, "emptying", name));
   return {};
+}
+
+// Somebody may have a store of that name. One that is only being made is not marked as created: it
+// gets its final name before.
+Result<void> check_is_rest(int file, const std::string& beside, const std::string& wanted) {
+  HostDevice device(file, beside, HostAccess::read);
+  auto found = read_superblocks(device);
+  if (!found && found.error().code == ErrorCode::newer_format) return pass(found);
+  if (!found || !found->newest.created) return {};
+  return fail(ErrorCode::invalid_argument,
+              "{} is a store, and stands where {} is to be made before it gets its name; nothing "
+              "was changed; move it away, or take another name",
+              beside, wanted);
 }
 
 // Makes `file` as accessible as the one it replaces: who made that said who may read it.
@@ -207,6 +222,7 @@ HostFile::Opener::Turn HostFile::Opener::make_beside(std::optional<Held> blank) 
     (void)::unlink(beside.c_str());
     return nullptr;
   }
+  if (auto rest = check_is_rest(file, beside, path_); !rest) return pass(rest);
   if (auto emptied = empty_it(file, beside); !emptied) return pass(emptied);
   if (blank) {
     if (auto given = give_as(blank->file.get(), file, beside); !given) return pass(given);

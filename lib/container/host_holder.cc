@@ -57,7 +57,7 @@ std::uint32_t decode_published_place(std::string_view bytes) {
   Reader reader(bytes);
   const std::uint32_t slot = reader.u32();
   const std::uint32_t complement = reader.u32();
-  return reader.done() && slot == ~complement && slot < pin_slots ? slot : 0;
+  return reader.done() && slot == ~complement && slot < pin_slots ? slot : pin_of_lost;
 }
 
 }  // namespace once::container

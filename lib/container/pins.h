@@ -5,6 +5,9 @@
 // a place that was published before it. The writer moves on to a free place whenever somebody holds
 // the published one, so that readers that come and go do not hold space back for ever. A lock goes
 // with its process, however that ends.
+//
+// Place `pin_of_lost` is for readers that cannot read which one is published. It never is, unless
+// all others are held; while somebody holds it nothing at all is used again.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +18,7 @@
 namespace once::container {
 
 inline constexpr std::uint32_t pin_slots = 64;
+inline constexpr std::uint32_t pin_of_lost = 0;
 
 // The writer's side. Thread-safe.
 class Pins {

@@ -1,5 +1,8 @@
 // The states of runs, as their checkpoints tell: for which no definition is needed.
 #include <algorithm>
+#include <map>
+#include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "base/error.h"
@@ -51,21 +54,22 @@ std::vector<NodeState> states_of(const LoadedRun& loaded) {
     state.defined = !graph && node->row.order != 0;
     states.push_back(std::move(state));
   }
-  const auto place = [](const NodeState& state) { return std::pair(!state.defined, state.order); };
-  std::ranges::stable_sort(states.begin() + known, states.end(), {}, place);
+  const auto place = [](const NodeState& state) {
+    return std::tuple(!state.defined, state.order, std::string_view(state.name));
+  };
+  std::ranges::sort(states.begin() + known, states.end(), {}, place);
   return states;
 }
 
 std::map<std::string, Bytes> variables_of(const LoadedRun& loaded) {
   // In steps the row of one that is not done has what the function set before it.
   const bool in_steps = loaded.run && loaded.run->form == WorkflowForm::steps;
-  std::vector<const workflow::NodeRow*> rows;
+  std::multimap<std::uint64_t, const workflow::NodeRow*> rows;
   for (const auto& [name, node] : loaded.nodes) {
-    if (in_steps || node.row.status == NodeStatus::done) rows.push_back(&node.row);
+    if (in_steps || node.row.status == NodeStatus::done) rows.emplace(node.row.order, &node.row);
   }
-  std::ranges::stable_sort(rows, {}, [](const auto* row) { return row->order; });
   std::map<std::string, Bytes> variables;
-  for (const auto* row : rows) {
+  for (const auto& [order, row] : rows) {
     for (const auto& [name, value] : row->variables) variables[name] = value;
   }
   for (const auto& [name, value] : loaded.progress.variables) variables[name] = value;

@@ -37,6 +37,10 @@ class SharedPins final : public container::Pins {
     holders_.insert(published_);
     return published_;
   }
+  void take(std::uint32_t slot) {
+    MutexLock lock(mutex_);
+    holders_.insert(slot);
+  }
   void let_go(std::uint32_t slot) {
     MutexLock lock(mutex_);
     holders_.erase(holders_.find(slot));
@@ -157,6 +161,49 @@ TEST_CASE("a reader that stays holds back what is freed meanwhile, and nothing a
   value_of(writer.container->give_back());
   CHECK(writer.container->space().held_back == 0);
   CHECK(writer.container->space().bytes < 500'000);
+}
+
+TEST_CASE("a reader that could not read which place is published holds everything back") {
+  auto device = std::make_shared<SimulatedDevice>();
+  auto pins = std::make_shared<SharedPins>();
+  ContainerPlace writer = open_shared(device, pins, false);
+  Runner runner(writer.files);
+  FileModel model;
+  run(runner, model,
+      {{.kind = Kind::create, .path = "/a.sst"},
+       {.kind = Kind::append, .length = 100'000},
+       {.kind = Kind::sync}});
+  // Others come and go, so that the writer has moved on several times.
+  for (int i = 0; i < 3; ++i) {
+    const std::uint32_t pin = pins->take();
+    run(runner, model,
+        {{.kind = Kind::create, .path = "/b.sst"},
+         {.kind = Kind::append, .length = 100'000},
+         {.kind = Kind::sync},
+         {.kind = Kind::remove, .path = "/b.sst"},
+         {.kind = Kind::sync_directory, .path = "/"}});
+    pins->let_go(pin);
+  }
+  pins->take(container::pin_of_lost);
+  ContainerPlace reader = open_shared(device, pins, true);
+  run(runner, model,
+      {{.kind = Kind::remove, .path = "/a.sst"},
+       {.kind = Kind::drop},
+       {.kind = Kind::sync_directory, .path = "/"}});
+  value_of(writer.container->compact({}));
+  for (int i = 0; i < 20; ++i) {
+    run(runner, model,
+        {{.kind = Kind::create, .path = "/c" + std::to_string(i) + ".sst"},
+         {.kind = Kind::append, .length = 100'000},
+         {.kind = Kind::sync}});
+  }
+  std::string found;
+  REQUIRE(read_whole(*reader.files, "/a.sst", &found).ok());
+  CHECK(found == bytes_of(1, 100'000));
+  CHECK(writer.container->space().held_back > 0);
+  pins->let_go(container::pin_of_lost);
+  value_of(writer.container->compact({}));
+  CHECK(writer.container->space().held_back == 0);
 }
 
 TEST_CASE("journal and file stay bounded, whatever comes and goes") {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <functional>
+#include <map>
 #include <random>
 #include <regex>
 #include <utility>
@@ -30,33 +31,52 @@ std::string text_of(const Error& error) {
   return fmt::format("{}: {}", to_string(error.code), error.message);
 }
 
+using OpenContainer = Result<std::unique_ptr<container::Container>>;
+
+OpenContainer open_to_look(const DiskImage& image) {
+  return container::Container::open(std::make_shared<SimulatedDevice>(image),
+                                    std::make_shared<container::NoPins>(),
+                                    {.read_only = true, .create_if_missing = false});
+}
+
+void visit_files(container::Container& container, const std::string& directory,
+                 const std::function<void(const std::string& path)>& visit) {
+  const auto names = container.children(directory.empty() ? "/" : directory);
+  for (const std::string& name : *names) {
+    const std::string path = directory + "/" + name;
+    const bool is_file = container.what_is(path) == container::Container::What::file;
+    is_file ? visit(path) : visit_files(container, path, visit);
+  }
+}
+
 // The names and sizes of all files; or the error, after a '!'.
 std::string files_of(const DiskImage& image) {
-  auto opened = container::Container::open(std::make_shared<SimulatedDevice>(image),
-                                           std::make_shared<container::NoPins>(),
-                                           {.read_only = true, .create_if_missing = false});
+  auto opened = open_to_look(image);
   if (!opened) return "!" + text_of(opened.error());
   std::string text;
-  const std::function<void(const std::string&)> list = [&](const std::string& path) {
-    const auto names = (*opened)->children(path.empty() ? "/" : path);
-    for (const std::string& name : *names) {
-      const std::string whole = path + "/" + name;
-      if ((*opened)->what_is(whole) == container::Container::What::directory) {
-        list(whole);
-        continue;
-      }
-      const auto file = (*opened)->open_file(whole);
-      text += fmt::format("{} {}\n", whole,
-                          file ? std::to_string((*opened)->size(**file)) : text_of(file.error()));
-    }
-  };
-  list("");
+  visit_files(**opened, "", [&](const std::string& path) {
+    const auto file = (*opened)->open_file(path);
+    text += fmt::format("{} {}\n", path,
+                        file ? std::to_string((*opened)->size(**file)) : text_of(file.error()));
+  });
   return text;
+}
+
+// Where the bytes of each file lie.
+std::map<std::string, container::Extents> extents_of(const DiskImage& image) {
+  auto opened = open_to_look(image);
+  std::map<std::string, container::Extents> extents;
+  visit_files(**opened, "", [&](const std::string& path) {
+    const auto file = *(*opened)->open_file(path);
+    MutexLock lock(file->mutex);
+    extents[path] = *file->extents;
+  });
+  return extents;
 }
 
 bool names_a_place(const std::string& message) {
   static const std::regex place(
-      "bytes? [0-9]|offset [0-9]|row [^ ]|/once/([0-9]{6}\\.(sst|log)|MANIFEST-[0-9]{6}|CURRENT)");
+      "bytes? [0-9]|offset [0-9]|row [^ ]|/once/([0-9]{6}\\.(sst|log)|MANIFEST-[0-9]{6}|CURRENT|IDENTITY)");
   return std::regex_search(message, place);
 }
 
@@ -177,7 +197,15 @@ std::vector<Flip> flips_of(const Left& left) {
     }
   }
   const std::uint64_t blocks = left.image.size() - container::first_block_offset;
-  for (int i = 0; i < 1200; ++i) add(container::first_block_offset + random() % blocks, true);
+  for (int i = 0; i < 1000; ++i) add(container::first_block_offset + random() % blocks, true);
+  // Small files would be missed.
+  for (const auto& [path, extents] : extents_of(left.image)) {
+    for (const container::Extent& extent : extents) {
+      for (const std::uint64_t at : {std::uint64_t{0}, std::uint64_t{20}, random() % extent.length}) {
+        add(extent.offset + at, true);
+      }
+    }
+  }
   return flips;
 }
 

@@ -84,10 +84,10 @@ std::uint64_t measure(const Entry& entry, Sort sort) {
 
 std::vector<Entry> sorted_entries(const Sample& sample, const TopView& view) {
   std::vector<Entry> entries = entries_of(sample, view.by);
-  const auto name = [&](const Entry& entry) { return name_of(entry.stats, view.by); };
-  std::ranges::sort(entries, {}, name);
-  std::ranges::stable_sort(entries, std::ranges::greater(),
-                           [&](const Entry& entry) { return measure(entry, view.sort); });
+  std::ranges::sort(entries, [&](const Entry& one, const Entry& other) {
+    const auto more = measure(one, view.sort) <=> measure(other, view.sort);
+    return more != 0 ? more > 0 : name_of(one.stats, view.by) < name_of(other.stats, view.by);
+  });
   if (view.reverse) std::ranges::reverse(entries);
   return entries;
 }

@@ -85,6 +85,10 @@ Result<void> EmbeddedEngine::open_database(bool read_only) {
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const std::string& name = place_->database();
+  // RocksDB 7.8.3 ends the process when this file is damaged.
+  std::string identity;
+  const auto identified = rocksdb::ReadFileToString(env_.get(), name + "/IDENTITY", &identity);
+  if (identified.IsCorruption()) return std::unexpected(refused(identified));
   const auto status =
       read_only ? rocksdb::DB::OpenForReadOnly(db_options, name, descriptors, &handles, &db)
                 : rocksdb::DB::Open(db_options, name, descriptors, &handles, &db);
