@@ -61,7 +61,11 @@ struct CloudEvent {
   std::string type{};
   OrderPlaced data{};
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(CloudEvent, id, type, data)
+void from_json(const nlohmann::json& json, CloudEvent& event) {
+  json.at("id").get_to(event.id);
+  json.at("type").get_to(event.type);
+  json.at("data").get_to(event.data);
+}
 
 }  // namespace
 

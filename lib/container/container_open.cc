@@ -109,6 +109,8 @@ Result<void> Container::load() {
   for (const JournalSlot& slot : superblock_.slots) {
     for (const std::uint64_t copy : slot.copies) {
       if (copy <= *size && slot.length <= *size - copy) continue;
+      // One copy is enough, and the slot that is not in use is not looked at.
+      if (options_.salvage && slot.length <= *size) continue;
       return fail(ErrorCode::damaged,
                   "the file has {} bytes, and its journal should stand at bytes {} to {}", *size,
                   copy, copy + slot.length);

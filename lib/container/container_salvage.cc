@@ -105,7 +105,7 @@ Result<Container::DamagedLog> Container::read_damaged_log(const std::string& pat
       log.problem = fmt::format(
           "byte {}: what was written to a log after its first {} bytes is "
           "not there",
-          place_in(there, end), log.bytes.size());
+          place_in(there.empty() ? *extents : there, end), log.bytes.size());
     }
     log.missing.push_back({.offset = log.bytes.size(), .length = length});
   };

@@ -5,6 +5,7 @@
 #include <functional>
 #include <random>
 
+#include "container/superblock.h"
 #include "store/salvaging.h"
 
 using namespace once;
@@ -203,6 +204,21 @@ TEST_CASE("superblocks or journal beyond reading: that is said, and nothing is m
       std::string bytes = sample.bytes;
       flip(bytes, at);
       CHECK(sample.salvage(bytes).rows == sample.rows);
+    }
+  }
+  SUBCASE("a copy of the journal behind the end, as when the file was cut, costs nothing") {
+    const auto superblock = value_of(container::decode_superblock(
+        std::string_view(sample.bytes).substr(0, container::block_bytes)));
+    for (const std::uint32_t slot : {0u, 1u}) {
+      for (const int copy : {0, 1}) {
+        container::Superblock moved = superblock;
+        moved.slots[slot].copies[copy] = container::round_up(sample.bytes.size(), 4096) + 4096;
+        std::string bytes = sample.bytes;
+        for (const std::uint64_t at : container::superblock_offsets) {
+          bytes.replace(at, container::block_bytes, container::encode(moved));
+        }
+        CHECK(sample.salvage(bytes).rows == sample.rows);
+      }
     }
   }
   SUBCASE("the journal") {
