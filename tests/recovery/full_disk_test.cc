@@ -117,7 +117,7 @@ void check_whole(FullDisk& disk) {
 
 TEST_CASE("a full disk: reading, removing, sweeping and compacting go on, and make room") {
   const Stopwatch stopwatch;
-  for (const std::size_t bytes : {300, 4000, 60'000}) {
+  for (const std::size_t bytes : {300u, 4000u, 60'000u}) {
     CAPTURE(bytes);
     FullDisk disk(bytes);
     for (int round = 0; round < 3; ++round) {
@@ -147,7 +147,7 @@ TEST_CASE("a full disk: reading, removing, sweeping and compacting go on, and ma
 }
 
 TEST_CASE("a full disk with space again: writing goes on without opening the store again") {
-  for (const std::size_t bytes : {2000, 20'000}) {
+  for (const std::size_t bytes : {2000u, 20'000u}) {
     CAPTURE(bytes);
     FullDisk disk(bytes);
     for (int round = 0; round < 4; ++round) {
@@ -164,7 +164,7 @@ TEST_CASE("a full disk and a power cut: the store opens, to read at least, and l
   const Stopwatch stopwatch;
   std::uint64_t images = 0;
   std::uint64_t refused = 0;
-  for (const std::size_t bytes : {300, 4000, 60'000}) {
+  for (const std::size_t bytes : {300u, 4000u, 60'000u}) {
     CAPTURE(bytes);
     FullDisk disk(bytes);
     const std::uint64_t capacity = disk.device->image().space() + (3 << 19);

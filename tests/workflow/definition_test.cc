@@ -124,8 +124,8 @@ TEST_CASE("a long chain and a wide graph are checked without trouble") {
 
 TEST_CASE(
     "a definition is its names, dependencies and version, and not the order it is written in") {
-  const auto make = [](const std::string& version, bool swapped, std::vector<std::string> after) {
-    Workflow workflow("w", {.version = version});
+  const auto make = [](const std::string& number, bool swapped, std::vector<std::string> after) {
+    Workflow workflow("w", {.version = number});
     if (swapped) workflow.node("b", {}, [] {});
     workflow.node("a", {}, [] {});
     if (!swapped) workflow.node("b", {}, [] {});
