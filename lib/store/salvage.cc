@@ -57,7 +57,7 @@ class Salvager {
     std::string why{};
   };
 
-  void lose(Loss loss);
+  void lose(const Loss& loss);
   // False: the loader did not take it, which is told.
   Result<bool> add(Table table, const Row& row, std::string_view key);
   Result<void> read(Table table, const std::function<Result<void>(const Row&)>& take,
@@ -101,7 +101,7 @@ class Salvager {
   std::map<Key, std::optional<Record>> changed_;
 };
 
-void Salvager::lose(Loss loss) {
+void Salvager::lose(const Loss& loss) {
   ++report_.lost;
   history_lost_ = history_lost_ || loss.table == Table::history;
   if (options_.on_loss) options_.on_loss(loss);
