@@ -11,8 +11,16 @@
 // lists of arguments meet. So arguments that are equal must be written alike; for JSON
 // once/json_codec.h sees to that (RFC 8785). Changing a parameter's type changes the keys; changing
 // what the callable does, does not: give it another name then.
+//
+// Where an executor tries again (FailurePolicy::attempts), each try gets the arguments as they were
+// given. So they are handed over as const where the callable takes them so, and copied where it
+// takes them by value. One that takes `T&` gets the caller's own object, each time. A parameter
+// that can only be given away (a `T&&`, a move-only type by value) gets a copy each time; if there
+// is none to be had, the first try takes the argument, and further tries do not call the callable
+// but fail as the first did.
 #pragma once
 
+#include <exception>
 #include <optional>
 #include <span>
 #include <string>
@@ -41,6 +49,56 @@ template <>
 struct Argument<const char*> {
   static std::optional<Bytes> write(const char* value) { return Bytes(value); }
 };
+
+namespace internal {
+
+// `argument` as it is, or, if the call was handed something to be taken, a copy of it.
+template <class Given, class T>
+decltype(auto) lend(T& argument) {
+  if constexpr (std::is_lvalue_reference_v<Given>) {
+    return static_cast<T&>(argument);
+  } else if constexpr (std::is_copy_constructible_v<T>) {
+    return T(std::as_const(argument));
+  } else {
+    return std::move(argument);
+  }
+}
+
+template <class Given>
+inline constexpr bool can_be_lent =
+    std::is_lvalue_reference_v<Given> || std::is_copy_constructible_v<Given>;
+
+// Calls `call` the first time, and fails as that did each further time.
+template <class Call>
+class FirstTry {
+ public:
+  explicit FirstTry(Call call) : call_(std::move(call)) {}
+
+  std::invoke_result_t<Call&> operator()() {
+    using R = std::invoke_result_t<Call&>;
+    if (thrown_) std::rethrow_exception(thrown_);
+    try {
+      if constexpr (WorkType<std::remove_cvref_t<R>>::fallible) {
+        if (error_) return std::unexpected(*error_);
+        R result = call_();
+        if (!result) error_ = result.error();
+        return result;
+      } else {
+        return call_();
+      }
+    } catch (...) {
+      thrown_ = std::current_exception();
+      throw;
+    }
+  }
+
+ private:
+  Call call_;
+  std::optional<Error> error_{};
+  std::exception_ptr thrown_{};
+};
+
+}  // namespace internal
 
 // The key that stands for a call of `name` with these arguments.
 [[nodiscard]] Key key_of_arguments(std::string_view tenant, std::string_view name,
@@ -72,9 +130,17 @@ class Idempotent {
   template <class... Args>
   auto operator()(Args&&... args) {
     const Key called = key(args...);
-    return executor_->execute(
-        called, [&] { return std::invoke(callable_, std::forward<Args>(args)...); },
-        options_.execute);
+    if constexpr (std::is_invocable_v<F&, const std::remove_reference_t<Args>&...>) {
+      return executor_->execute(
+          called, [&] { return std::invoke(callable_, std::as_const(args)...); }, options_.execute);
+    } else {
+      const auto call = [&] { return std::invoke(callable_, internal::lend<Args>(args)...); };
+      if constexpr ((internal::can_be_lent<Args> && ...)) {
+        return executor_->execute(called, call, options_.execute);
+      } else {
+        return executor_->execute(called, internal::FirstTry(call), options_.execute);
+      }
+    }
   }
 
   // The key of a call with these arguments.
