@@ -24,7 +24,8 @@
 // lease to another writes nothing more. What it does to participants, they can refuse by the token.
 //
 // What participants must promise, since a crash may come between their work and the note of it:
-//   - prepare, commit and abort are idempotent, by ParticipantCall::key;
+//   - prepare, commit and abort are idempotent, by ParticipantCall::key; but a call with another
+//     ParticipantCall::nonce is of another transaction, and must not get this one's answers;
 //   - abort may come for what was never prepared, even before a prepare that is still on its way,
 //     and that prepare must be refused then;
 //   - having voted yes they can commit, however often that has to be tried.
@@ -82,6 +83,10 @@ struct ParticipantCall {
   // Who drives: greater than that of everyone who drove this transaction before. Downstream may
   // refuse calls with a token less than one it has seen.
   Token token{};
+  // 16 random bytes, drawn when the transaction was begun and the same in all of its calls: by
+  // these a transaction is told apart from another one under the same key, of another coordinator
+  // or begun when this one was forgotten. Empty for one that was begun by a version that had none.
+  Bytes nonce{};
   Bytes payload{};              // the part's, as given to run()
   std::optional<Bytes> vote{};  // commit and abort: what prepare gave, if that is known
   // How often this was asked in this drive, this time included; a crash starts from 1 again.
@@ -285,16 +290,22 @@ struct StoreWork {
 
 struct StoreParticipantOptions {
   // How long the answers to prepare, commit and abort are kept. Has to be longer than any call can
-  // be on its way. What is prepared is held for as long as it takes, whatever this says.
+  // be on its way, and than a coordinator can be away between a commit and the note of it. Should
+  // be longer than CoordinatorOptions::retention: so long a key that the coordinator has forgotten
+  // is refused here. What is prepared is held for as long as it takes, whatever this says.
   Duration retention = std::chrono::hours(24 * 30);
   Durability durability = Durability::synced;
 };
 
-// Two-phase: each of the three is a transact() of `store` under key_of_ask(). Together with what
-// prepare writes, a row "once.step/<32 hex digits>" of the application's data says that it is
-// prepared; commit and abort take it away in their own commit. An abort that comes first makes a
-// later prepare fail. commit gives not_found when nothing is prepared: then this is not the store
-// that voted, or it is longer ago than `retention`.
+// Two-phase: each of the three is a transact() of `store`, prepare under key_of_ask(), commit and
+// abort under keys of this transaction alone. Together with what prepare writes, a row
+// "once.step/<32 hex digits>" of the application's data says that it is prepared; commit and abort
+// take it away in their own commit. An abort that comes first makes a later prepare fail. commit
+// gives not_found when nothing is prepared: then this is not the store that voted, or it is longer
+// ago than `retention`.
+// Two transactions of the same name do not meet: as long as `store` keeps the answer to prepare of
+// one, prepare of another one (other parts, another coordinator, or the same one when it had
+// forgotten the first) votes no with the code "mismatch", and so it is aborted.
 // `store` must outlive the participant. It may be the coordinator's own.
 [[nodiscard]] Participant store_participant(std::string name, Store& store, StoreWork work,
                                             StoreParticipantOptions options = {});

@@ -13,12 +13,14 @@
 // nlohmann::json itself is stored as JSON text. JSON is readable in `once get`; MessagePack is
 // shorter, and keeps binary values. What a codec cannot read (other bytes, a member missing,
 // nesting deeper than 500) is ErrorCode::wrong_type, naming the key; nothing is changed. What it
-// cannot write (text that is not UTF-8) throws, as nlohmann::json does, and counts as an exception
-// of the work.
+// cannot write so that it could read it again (text that is not UTF-8, nesting deeper than 500, in
+// JSON also NaN and infinity) throws a nlohmann::json::exception or std::invalid_argument, and
+// counts as an exception of the work.
 //
 // As arguments of idempotent(), values with these codecs are written in canonical JSON (RFC 8785).
 #pragma once
 
+#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -28,6 +30,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "once/codec.h"
 #include "once/idempotent.h"
@@ -62,6 +65,40 @@ class DepthCheck final : public nlohmann::json_sax<nlohmann::json> {
  private:
   std::size_t depth_ = 0;
 };
+
+// Throws std::invalid_argument for what could be written, and not be read again.
+inline void check_writable(const nlohmann::json& value, nlohmann::json::input_format_t format) {
+  const bool finite = format == nlohmann::json::input_format_t::json;
+  // Values, and how many containers there are around each. Not by recursion: it may be deep.
+  std::vector<std::pair<const nlohmann::json*, std::size_t>> open{{&value, 0}};
+  while (!open.empty()) {
+    const auto [at, around] = open.back();
+    open.pop_back();
+    if (at->is_structured() && around == max_json_depth) {
+      throw std::invalid_argument("a value is nested deeper than " +
+                                  std::to_string(max_json_depth) + ", and could not be read again");
+    }
+    if (finite && at->is_number_float() && !std::isfinite(at->get<double>())) {
+      throw std::invalid_argument("JSON has no infinity, and nothing that is not a number");
+    }
+    if (!at->is_structured()) continue;
+    for (const nlohmann::json& within : *at) open.emplace_back(&within, around + 1);
+  }
+}
+
+// As bytes of that format.
+template <class T>
+Bytes write_json(const T& value, nlohmann::json::input_format_t format) {
+  if constexpr (std::same_as<T, nlohmann::json>) {
+    check_writable(value, format);
+    if (format == nlohmann::json::input_format_t::json) return value.dump();
+    Bytes bytes;
+    nlohmann::json::to_msgpack(value, bytes);
+    return bytes;
+  } else {
+    return write_json<nlohmann::json>(nlohmann::json(value), format);
+  }
+}
 
 // The value in `stored`, or nullopt if it is none of that format.
 inline std::optional<nlohmann::json> read_json(const Bytes& stored,
@@ -102,7 +139,9 @@ Result<T> from_json_bytes(const std::optional<Bytes>& stored, std::string_view n
 template <class T>
 struct JsonCodec {
   static constexpr bool is_json = true;
-  static std::optional<Bytes> encode(const T& value) { return nlohmann::json(value).dump(); }
+  static std::optional<Bytes> encode(const T& value) {
+    return internal::write_json(value, nlohmann::json::input_format_t::json);
+  }
   static Result<T> decode(const std::optional<Bytes>& stored) {
     return internal::from_json_bytes<T>(stored, "JSON value", nlohmann::json::input_format_t::json);
   }
@@ -111,9 +150,7 @@ template <class T>
 struct MessagePackCodec {
   static constexpr bool is_json = true;
   static std::optional<Bytes> encode(const T& value) {
-    Bytes bytes;
-    nlohmann::json::to_msgpack(nlohmann::json(value), bytes);
-    return bytes;
+    return internal::write_json(value, nlohmann::json::input_format_t::msgpack);
   }
   static Result<T> decode(const std::optional<Bytes>& stored) {
     return internal::from_json_bytes<T>(stored, "MessagePack value",
@@ -125,12 +162,13 @@ template <>
 struct Codec<nlohmann::json> : JsonCodec<nlohmann::json> {};
 
 // Equal values are written alike: members in order, numbers in one spelling. A value that JSON
-// cannot carry exactly (an integer over 2^53) throws std::invalid_argument.
+// cannot carry exactly (an integer over 2^53, NaN, infinity) throws std::invalid_argument.
 template <class T>
   requires(Codec<T>::is_json)
 struct Argument<T> {
   static std::optional<Bytes> write(const T& value) {
-    auto canonical = canonical_json(nlohmann::json(value).dump());
+    auto canonical =
+        canonical_json(internal::write_json(value, nlohmann::json::input_format_t::json));
     if (!canonical) throw std::invalid_argument(canonical.error().message);
     return std::move(*canonical);
   }

@@ -25,6 +25,10 @@
 // one before it was delivered; an aggregate that cannot go on holds up no other one. Events without
 // an aggregate wait for nobody.
 //
+// Events are handed over one after the other, so that a publisher that hangs is waited for. Events
+// that were not tried yet go first, in the order of commits, then what failed before, the one that
+// is due longest first. One of those is among each batch (RelayOptions::batch), new ones or not.
+//
 // What failed is tried again after a growing delay, up to RelayOptions::max_retries times; then it
 // is a dead letter, which nobody delivers until somebody says so (Outbox::retry, Outbox::drop).
 // Retries, delays and dead letters are kept in the store and outlive the process.
@@ -106,8 +110,9 @@ enum class AfterDeadLetter : std::uint8_t {
 struct RelayOptions {
   // How often to look without being woken. Commits of this process wake the relay at once.
   Duration poll_interval = std::chrono::seconds(1);
-  // So many events are delivered before they are noted as delivered, in one commit. After a crash
-  // at most so many are delivered again.
+  // So many events are tried before what became of them is noted, in one commit; or those that are
+  // begun within half a second, and one more. No event is tried twice in a batch. After a crash at
+  // most so many are delivered again.
   std::size_t batch = 100;
   Backoff backoff{};
   std::uint32_t max_retries = 10;  // after the first attempt; then it is a dead letter

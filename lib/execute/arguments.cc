@@ -7,13 +7,13 @@
 namespace once {
 
 Key key_of_arguments(std::string_view tenant, std::string_view name,
-                     std::span<const std::optional<Bytes>> arguments) {
+                     std::span<const WrittenArgument> arguments) {
   Bytes written;
   Writer out(written);
-  for (const std::optional<Bytes>& argument : arguments) {
-    out.u8(argument ? 1 : 0);
-    out.u64(argument ? argument->size() : 0);
-    if (argument) written += *argument;
+  for (const auto& [kind, bytes] : arguments) {
+    out.u8(static_cast<std::uint8_t>(bytes ? kind : ArgumentKind::null));
+    out.u64(bytes ? bytes->size() : 0);
+    if (bytes) written += *bytes;
   }
   const std::string id = "args:" + model::hex_prefix(model::sha256({written}), 32);
   return {tenant, name, id};

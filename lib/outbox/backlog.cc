@@ -71,13 +71,19 @@ void Backlog::enqueue(std::uint64_t sequence, Time not_before) {
   }
 }
 
-std::optional<std::uint64_t> Backlog::take(Time now) {
-  while (!waiting_.empty() && waiting_.begin()->first <= now) {
-    ready_.insert(waiting_.begin()->second);
-    waiting_.erase(waiting_.begin());
-  }
+std::optional<std::uint64_t> Backlog::take_new() {
   if (ready_.empty()) return std::nullopt;
   return ready_.extract(ready_.begin()).value();
+}
+
+std::optional<std::uint64_t> Backlog::take_again(Time now) {
+  if (waiting_.empty() || waiting_.begin()->first > now) return std::nullopt;
+  return waiting_.extract(waiting_.begin()).value().second;
+}
+
+std::optional<std::uint64_t> Backlog::take(Time now) {
+  const auto taken = take_new();
+  return taken ? taken : take_again(now);
 }
 
 void Backlog::settle(std::uint64_t sequence) {

@@ -8,8 +8,10 @@
 //   }
 //   commit(backlog.move_cursor());
 //
-// Of each aggregate only the first event may be taken (the head). What may be taken is in `ready_`
-// by sequence, what has to wait for its time in `waiting_` by time.
+// Of each aggregate only the first event may be taken (the head). Heads that were never put off are
+// in `ready_` by sequence, those that were in `waiting_` by the time for which they wait. So among
+// those that were put off the one that is due longest goes first: none that fails over and over
+// goes before another one twice.
 //
 // The cursor. Events behind it, delivered or not, are in `window_`. As long as the first of these
 // is not settled the cursor cannot move by itself; when enough settled ones have gathered behind
@@ -53,15 +55,20 @@ class Backlog {
   // Takes note of an event; its sequence is greater than those of all before.
   void add(const Event& event);
 
-  // The first event that may be delivered at `now`, in the order of commits. Until it is settled,
-  // put off or dead, none of its aggregate follows.
+  // An event that may be delivered. Until it is settled, put off or dead, it is not taken again,
+  // and none of its aggregate follows.
+  //   take_new     of those that were never put off, the first in the order of commits
+  //   take_again   of those that were put off and are due at `now`, the one that is due longest
+  //   take         the first of these that there is
+  [[nodiscard]] std::optional<std::uint64_t> take_new();
+  [[nodiscard]] std::optional<std::uint64_t> take_again(Time now);
   [[nodiscard]] std::optional<std::uint64_t> take(Time now);
   // Of an event taken: it was delivered, or is gone.
   void settle(std::uint64_t sequence);
   void retry_at(std::uint64_t sequence, Time not_before);
   void die(std::uint64_t sequence);
 
-  // When the next event is due, for one that is not due yet. nullopt: none waits for its time.
+  // When the next of those that were put off is due. nullopt: there is none.
   [[nodiscard]] std::optional<Time> next_due() const;
   // Where the cursor may go now; it counts as moved.
   [[nodiscard]] CursorMove move_cursor();

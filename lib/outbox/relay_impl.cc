@@ -18,6 +18,9 @@ namespace {
 // A batch ends here: what it delivered is written again in one commit.
 constexpr std::size_t batch_bytes = std::size_t{4} << 20;
 
+// And here, however few it has: a receiver that hangs keeps nothing else from being noted or seen.
+constexpr Duration batch_time = std::chrono::milliseconds(500);
+
 constexpr std::size_t most_error_bytes = 500;
 
 std::uint64_t random_seed() {
@@ -294,11 +297,31 @@ Result<std::optional<Event>> Relay::Impl::read(std::uint64_t sequence) {
   return (*reading)->event_at(sequence);
 }
 
+std::optional<std::uint64_t> Relay::Impl::next(std::size_t taken, bool late, bool& again) {
+  const Time now = store_.engine->now();
+  // In a batch of one a coin says whose turn it is.
+  const bool last = taken + 1 == options_.batch && (options_.batch > 1 || random_() % 2 == 0);
+  if (!again && (last || late)) {
+    if (const auto sequence = backlog_.take_again(now)) {
+      again = true;
+      return sequence;
+    }
+  }
+  if (late) return std::nullopt;
+  if (const auto sequence = backlog_.take_new()) return sequence;
+  const auto sequence = backlog_.take_again(now);
+  again = again || sequence;
+  return sequence;
+}
+
 Result<std::vector<Relay::Impl::Attempt>> Relay::Impl::take_batch() {
   std::vector<Attempt> batch;
   std::size_t bytes = 0;
+  bool again = false;
+  const Duration end = after(store_.clock->since_boot(), batch_time);
   while (batch.size() < options_.batch && bytes < batch_bytes && !stopping()) {
-    const auto sequence = backlog_.take(store_.engine->now());
+    const bool late = !batch.empty() && store_.clock->since_boot() >= end;
+    const auto sequence = next(batch.size(), late, again);
     if (!sequence) break;
     auto event = read(*sequence);
     if (!event) {
@@ -315,13 +338,12 @@ Result<std::vector<Relay::Impl::Attempt>> Relay::Impl::take_batch() {
     bytes += size_of(**event);
     batch.push_back(attempt(**event));
     const Attempt& done = batch.back();
-    if (done.status == EventStatus::delivered) {
-      backlog_.settle(*sequence);
-    } else if (done.status == EventStatus::pending) {
-      backlog_.retry_at(*sequence, done.next_attempt_at);
-    } else {
-      backlog_.die(*sequence);
-    }
+    if (done.status == EventStatus::delivered) backlog_.settle(*sequence);
+    if (done.status == EventStatus::dead) backlog_.die(*sequence);
+  }
+  // Not before, so that no event comes twice in a batch: its failure counts only when it is noted.
+  for (const Attempt& done : batch) {
+    if (done.status == EventStatus::pending) backlog_.retry_at(done.sequence, done.next_attempt_at);
   }
   return batch;
 }

@@ -1,7 +1,8 @@
 // What a Relay is made of: the backlog, the right to deliver, and a thread that delivers.
 //
 //   refresh   reads what is new (or everything: first, after an edit by hand, after a failure)
-//   batch     takes events that are due, hands each to the publisher, and remembers what it said
+//   batch     takes events that are due, hands each to the publisher, and remembers what it said;
+//             each event once, and for a bounded time
 //   commit    flushes the publisher, then writes all of it in one fenced commit, the cursor with it
 //
 // The backlog runs ahead of the store while a batch is under way. Whenever a commit does not come
@@ -60,6 +61,12 @@ class Relay::Impl {
   Result<void> read_all() ONCE_REQUIRES(delivering_);
   Result<void> read_new() ONCE_REQUIRES(delivering_);
   Result<std::vector<Attempt>> take_batch() ONCE_REQUIRES(delivering_);
+  // The next event of a batch that has `taken`. New ones go before those that failed before, so
+  // that those never hold them up; but each batch has one of those (`again`, afterwards), if one is
+  // due, so that a stream of new ones does not hold them up either. `late`: only to make sure of
+  // that.
+  [[nodiscard]] std::optional<std::uint64_t> next(std::size_t taken, bool late, bool& again)
+      ONCE_REQUIRES(delivering_);
   Result<std::optional<Event>> read(std::uint64_t sequence) ONCE_REQUIRES(delivering_);
   Attempt attempt(const Event& event) ONCE_REQUIRES(delivering_);
   [[nodiscard]] Attempt failed(std::uint64_t sequence, std::uint32_t retries, const Error& error)

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/mutex.h"
+#include "base/random.h"
 #include "base/saturating.h"
 #include "ledger/transitions.h"
 #include "store/limit_checks.h"
@@ -102,9 +103,10 @@ class Coordinator::Impl {
   [[nodiscard]] Result<Plan> plan_of(const Key& key, std::span<const Part> parts);
   // Those that `plan` names. Errors: invalid_argument.
   [[nodiscard]] Result<Participants> participants_of(const Key& key, const Plan& plan);
-  // Reserves the key and writes `plan` in the same commit, unless there is one already.
-  Result<Started> start(const Key& key, const Plan& plan, Duration wait);
-  Result<Started> try_start(const Key& key, const ReserveOptions& request, const Plan& plan);
+  // Reserves the key and writes the plan and the nonce of `log` in the same commit, unless there is
+  // a plan already.
+  Result<Started> start(const Key& key, const Log& log, Duration wait);
+  Result<Started> try_start(const Key& key, const ReserveOptions& request, const Log& log);
   Result<TransactionReport> drive(const Reservation& reservation, bool fresh, Log log);
   Result<TransactionReport> drive_on(const Reservation& reservation, const Plan& plan);
   Result<TransactionReport> take_and_drive(const Key& key, const Plan& plan, Duration wait);
@@ -263,7 +265,7 @@ Result<Participants> Coordinator::Impl::participants_of(const Key& key, const Pl
 
 Result<Coordinator::Impl::Started> Coordinator::Impl::try_start(const Key& key,
                                                                 const ReserveOptions& request,
-                                                                const Plan& plan) {
+                                                                const Log& log) {
   while (true) {
     auto replay = inside_.try_replay(key, request);
     if (!replay) return pass(replay);
@@ -275,10 +277,12 @@ Result<Coordinator::Impl::Started> Coordinator::Impl::try_start(const Key& key,
           moment.has_plan = nullptr;  // whose plan it is, the coordinator sees
           auto decision = ledger::reserve(moment, request);
           if (decision.answer && decision.change.put && decision.change.put->attempt == 1) {
-            Checkpoint entry = transaction::plan_entry(plan);
-            entry.token = decision.change.put->token;
-            entry.created_at = moment.now;
-            decision.change.checkpoints.push_back(std::move(entry));
+            for (Checkpoint entry :
+                 {transaction::plan_entry(log.plan), transaction::nonce_entry(log.nonce)}) {
+              entry.token = decision.change.put->token;
+              entry.created_at = moment.now;
+              decision.change.checkpoints.push_back(std::move(entry));
+            }
           }
           return decision;
         });
@@ -296,17 +300,17 @@ Result<Coordinator::Impl::Started> Coordinator::Impl::try_start(const Key& key,
   }
 }
 
-Result<Coordinator::Impl::Started> Coordinator::Impl::start(const Key& key, const Plan& plan,
+Result<Coordinator::Impl::Started> Coordinator::Impl::start(const Key& key, const Log& log,
                                                             Duration wait) {
   const ReserveOptions request{.lease = options_.lease,
                                .retention = options_.retention,
-                               .fingerprint = transaction::fingerprint_of(plan),
+                               .fingerprint = transaction::fingerprint_of(log.plan),
                                .on_abandon = OnAbandon::rerun};
   const Duration deadline = after(inside_.clock->since_boot(), wait);
   const std::stop_callback wake(options_.stop, [&] { inside_.waiters.notify(key); });
   while (true) {
     const std::uint64_t ticket = inside_.waiters.ticket(key);
-    auto started = try_start(key, request, plan);
+    auto started = try_start(key, request, log);
     const bool busy = !started && started.error().code == ErrorCode::busy;
     if (busy && inside_.clock->since_boot() < deadline) {
       if (options_.stop.stop_requested()) return cancelled(key);
@@ -378,13 +382,14 @@ Result<TransactionReport> Coordinator::Impl::run(const Key& asked, std::span<con
 
 Result<TransactionReport> Coordinator::Impl::take_and_drive(const Key& key, const Plan& plan,
                                                             Duration wait) {
+  const auto nonce = random_id();
+  Log log{.plan = plan, .nonce = Bytes(nonce.begin(), nonce.end()), .decision = {}, .progress = {}};
+  log.progress.resize(plan.size());
   while (true) {
-    auto started = start(key, plan, wait);
+    auto started = start(key, log, wait);
     if (!started) return pass(started);
     if (const auto* reservation = std::get_if<Reservation>(&*started)) {
       if (reservation->attempt != 1) return drive_on(*reservation, plan);
-      Log log{.plan = plan, .decision = {}, .progress = {}};
-      log.progress.resize(plan.size());
       return drive(*reservation, true, std::move(log));
     }
     auto finished = replayed(key);

@@ -142,6 +142,7 @@ Drive::Called Drive::call(std::size_t part, Ask ask, std::uint32_t attempt, Dura
       .ask = ask,
       .key = part_key(reservation_.key, participant.name),
       .token = reservation_.token,
+      .nonce = log_.nonce,
       .payload = log_.plan[part].payload,
       .vote = log_.progress[part].vote,
       .attempt = attempt,

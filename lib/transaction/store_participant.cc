@@ -1,14 +1,21 @@
 // Participants whose effects are in a Store: each call is a transaction of its own there.
 //
 //   prepare   under KEY:prepare: the work, and the row that says "prepared"
-//   commit    under KEY:commit: the work, and that row is taken away
+//   commit    under ROW:commit: the work, and that row is taken away
 //   abort     first under KEY:prepare: a failure, so that no prepare can come any more; then, under
-//             KEY:abort, if there is the row: the work, and the row is taken away
+//             ROW:abort, if there is the row: the work, and the row is taken away
+//
+// KEY names the part, and another transaction may have a part of the same name: of another
+// coordinator, or when the first is forgotten. So the nonce and the payload are the question asked
+// under KEY:prepare, by which the other one is refused, and ROW is named after the nonce too: what
+// is kept of one transaction answers to nobody else, and is in nobody's way. (A transaction without
+// a nonce was begun by a version that had none, and used KEY:commit and KEY:abort.)
 //
 // Invariants:
 //   1. The row is there if and only if it is prepared and neither committed nor aborted. It does
 //      not expire, so that what is held is released or applied however long that takes.
-//   2. Once abort has begun, prepare succeeds no more for as long as its answer is kept.
+//   2. Once abort has begun, prepare succeeds no more for as long as what is kept under KEY:prepare
+//      is kept, whoever's that is.
 #include <fmt/format.h>
 
 #include <utility>
@@ -21,7 +28,7 @@ namespace {
 
 Bytes row_of(const ParticipantCall& call) {
   Bytes row = "once.step/";
-  for (const std::uint8_t byte : Fingerprint::of(call.key.to_string()).digest) {
+  for (const std::uint8_t byte : Fingerprint::of(call.nonce + call.key.to_string()).digest) {
     row += fmt::format("{:02x}", byte);
   }
   return row;
@@ -33,10 +40,27 @@ TransactOptions options_of(const StoreParticipantOptions& options) {
           .durability = options.durability};
 }
 
-Key key_of(const ParticipantCall& call, Ask ask) {
-  ParticipantCall other = call;
-  other.ask = ask;
-  return other.key_of_ask();
+Key prepare_key(const ParticipantCall& call) {
+  ParticipantCall prepare = call;
+  prepare.ask = Ask::prepare;
+  return prepare.key_of_ask();
+}
+
+// Of a commit or an abort.
+Key settle_key(const ParticipantCall& call) {
+  ParticipantCall settle = call;
+  if (!call.nonce.empty()) settle.key.id = row_of(call);
+  return settle.key_of_ask();
+}
+
+std::unexpected<Error> another_one(const ParticipantCall& call) {
+  return std::unexpected(work_failed(
+      "mismatch",
+      fmt::format(
+          "{} was asked in another transaction before, of another coordinator, with another "
+          "payload, or one that its coordinator has forgotten; nothing was done; use a new "
+          "key for each transaction",
+          call.key.to_string())));
 }
 
 // What the three callables share. A value: each has its own copy.
@@ -47,22 +71,31 @@ struct StoreCalls {
 
   Result<Bytes> prepare(const ParticipantCall& call) const {
     auto prepared = store->transact(
-        call.key_of_ask(),
+        prepare_key(call),
         [&](Transaction& tx) -> Result<Bytes> {
+          auto row = tx.get(row_of(call));
+          if (!row) return pass(row);
+          if (*row) {
+            return fail(ErrorCode::conflict,
+                        "{} is prepared already, and the vote is forgotten, since that is longer "
+                        "ago than StoreParticipantOptions::retention",
+                        call.key.to_string());
+          }
           auto vote = work.prepare(tx, call);
           if (!vote) return vote;
           const Bytes told = fmt::format("{} {}", call.token.value, call.key.to_string());
           if (auto put = tx.put(row_of(call), told); !put) return pass(put);
           return vote;
         },
-        options_of(options));
+        asked(call));
+    if (!prepared && prepared.error().code == ErrorCode::mismatch) return another_one(call);
     if (!prepared) return pass(prepared);
     return prepared->value();
   }
 
   Result<void> commit(const ParticipantCall& call) const {
     auto committed = store->transact(
-        call.key_of_ask(),
+        settle_key(call),
         [&](Transaction& tx) -> Result<void> {
           auto row = tx.get(row_of(call));
           if (!row) return pass(row);
@@ -84,16 +117,21 @@ struct StoreCalls {
 
   Result<void> abort(const ParticipantCall& call) const {
     auto prepared = store->transact(
-        key_of(call, Ask::prepare),
+        prepare_key(call),
         [](Transaction&) -> Result<Bytes> {
           return std::unexpected(
               work_failed("aborted", "it was aborted before it could be prepared"));
         },
-        options_of(options));
-    // A failure, whether ours or the no that was voted: nothing is held, and nothing will be.
-    if (!prepared && prepared.error().code != ErrorCode::work_failed) return pass(prepared);
+        asked(call));
+    // A failure, whether ours or the no that was voted: nothing is held, and nothing will be. A
+    // mismatch: the name is another one's. If ours was prepared, that answer was kept and
+    // forgotten.
+    if (!prepared && prepared.error().code != ErrorCode::work_failed &&
+        prepared.error().code != ErrorCode::mismatch) {
+      return pass(prepared);
+    }
     auto aborted = store->transact(
-        call.key_of_ask(),
+        settle_key(call),
         [&](Transaction& tx) -> Result<void> {
           auto row = tx.get(row_of(call));
           if (!row) return pass(row);
@@ -104,6 +142,13 @@ struct StoreCalls {
         options_of(options));
     if (!aborted) return pass(aborted);
     return {};
+  }
+
+  // What is asked under KEY:prepare.
+  TransactOptions asked(const ParticipantCall& call) const {
+    TransactOptions asked = options_of(options);
+    asked.fingerprint = Fingerprint::of(call.nonce + call.payload);
+    return asked;
   }
 
   // Who voted yes may fail to commit or abort, but not for good: a kept failure would be replayed

@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::uint8_t version = 1;
 constexpr std::string_view plan_name = model::plan_checkpoint;
+constexpr std::string_view nonce_name = "once.tx.nonce";
+constexpr std::size_t nonce_bytes = 16;
 constexpr std::string_view decision_name = "once.tx.decision";
 constexpr std::string_view vote_prefix = "once.tx.vote.";
 constexpr std::string_view trouble_prefix = "once.tx.trouble.";
@@ -138,6 +140,10 @@ Checkpoint plan_entry(const Plan& plan) {
   });
 }
 
+Checkpoint nonce_entry(const Bytes& nonce) {
+  return entry(std::string(nonce_name), [&](Writer& out) { out.raw(nonce); });
+}
+
 Checkpoint vote_entry(const std::string& participant, const Bytes& vote) {
   return entry(joined(vote_prefix, participant), [&](Writer& out) { out.string(vote); });
 }
@@ -175,6 +181,11 @@ Result<std::optional<Log>> read_log(const Key& key, const std::vector<Checkpoint
     if (checkpoint.name == decision_name) {
       read = take(key, checkpoint,
                   [&](Reader& in) { return read_decision(in, log.decision.emplace()); });
+    } else if (checkpoint.name == nonce_name) {
+      read = take(key, checkpoint, [&](Reader& in) {
+        log.nonce = Bytes(in.raw(nonce_bytes));
+        return in.ok();
+      });
     } else {
       read = read_progress(key, checkpoint, log);
     }

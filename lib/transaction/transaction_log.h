@@ -2,6 +2,7 @@
 //
 //   name                data, after a version byte (1)
 //   once.tx.plan        4 number of parts; of each: 1 flags (bit 0: saga), 4+n name, 4+n payload
+//   once.tx.nonce       16 random bytes
 //   once.tx.vote.NAME   4+n what prepare gave
 //   once.tx.decision    1 decision (1 commit, 2 abort), 4+n reason
 //   once.tx.trouble.NAME  4 failed calls so far, 4+n what the last of them said
@@ -10,7 +11,8 @@
 // All numbers little-endian; 4+n is a length and that many bytes.
 //
 // Invariants:
-//   1. The plan is in the commit that reserves the key. A key without one is no transaction.
+//   1. The plan and the nonce are in the commit that reserves the key, and do not change. A key
+//      without a plan is no transaction; one without a nonce was begun by a version that had none.
 //   2. A decision to commit is synced before anybody is asked to commit, and comes after all votes.
 //   3. A saga step's vote is synced before the next participant is asked to prepare.
 //   4. Votes, acknowledgements, and the decision to abort are buffered otherwise: what a power cut
@@ -56,12 +58,14 @@ struct Progress {
 // A transaction as its checkpoints tell it.
 struct Log {
   Plan plan{};
+  Bytes nonce{};  // 16 bytes, or none
   std::optional<Decided> decision{};
   std::vector<Progress> progress{};  // in the order of the plan
 };
 
 // Checkpoints to be saved.
 [[nodiscard]] Checkpoint plan_entry(const Plan& plan);
+[[nodiscard]] Checkpoint nonce_entry(const Bytes& nonce);
 [[nodiscard]] Checkpoint vote_entry(const std::string& participant, const Bytes& vote);
 [[nodiscard]] Checkpoint decision_entry(const Decided& decision);
 [[nodiscard]] Checkpoint trouble_entry(const std::string& participant, const Trouble& trouble);

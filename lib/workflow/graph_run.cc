@@ -140,6 +140,7 @@ void GraphRun::execute(std::size_t at) {
   } else {
     NodeRow row = scope_.recorder.node(node.outline.name).value_or(NodeRow{});
     row.status = NodeStatus::running;
+    row.order = 0;  // that it failed before was another end
     ++row.attempts;
     row.started_at = scope_.recorder.now();
     if (auto noted = scope_.recorder.started(node.outline.name, row); !noted) {

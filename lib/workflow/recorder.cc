@@ -58,7 +58,7 @@ Recorder::Recorder(Store::Impl& store, Reservation reservation, const Workflow::
   std::ranges::sort(orders);
   for (const auto& [order, name] : orders) {
     if (nodes_[name].status != NodeStatus::done) continue;
-    for (const auto& [variable, value] : nodes_[name].variables) variables_[variable] = value;
+    stand(nodes_[name].variables, order);
   }
 }
 
@@ -76,18 +76,25 @@ std::map<std::string, NodeRow> Recorder::nodes() const {
 std::optional<Bytes> Recorder::variable(std::string_view name) const {
   MutexLock lock(mutex_);
   const auto at = variables_.find(name);
-  return at == variables_.end() ? std::nullopt : std::optional(at->second);
+  return at == variables_.end() ? std::nullopt : std::optional(at->second.value);
+}
+
+void Recorder::stand(const Variables& variables, std::uint32_t order) {
+  for (const auto& [name, value] : variables) {
+    Variable& variable = variables_[name];
+    if (definition_.steps || order >= variable.order) variable = {.value = value, .order = order};
+  }
 }
 
 void Recorder::set_variable(std::string_view name, Bytes value) {
   MutexLock lock(mutex_);
-  variables_[std::string(name)] = value;
+  variables_[std::string(name)].value = value;
   loose_.emplace_back(name, std::move(value));
 }
 
 void Recorder::passed(const Variables& kept) {
   MutexLock lock(mutex_);
-  for (const auto& [name, value] : kept) variables_[name] = value;
+  stand(kept, 0);
   loose_.clear();
 }
 
@@ -242,7 +249,7 @@ Result<void> Recorder::ended(const std::string& name, NodeRow row, bool keep) {
     if (broken_) return std::unexpected(*broken_);
     if (row.order == 0) row.order = ++last_order_;
     last_order_ = std::max(last_order_, row.order);
-    for (const auto& [variable, value] : row.variables) variables_[variable] = value;
+    stand(row.variables, row.order);
     // Those set since the step before go with this one.
     row.variables.insert(row.variables.begin(), loose_.begin(), loose_.end());
     loose_.clear();
@@ -265,6 +272,7 @@ Result<void> Recorder::transact(const std::string& name,
                                 const std::function<Result<NodeRow>(Transaction&)>& work) {
   NodeRow row;
   std::vector<Checkpoint> rows;
+  std::uint32_t order = 0;
   bool worked = false;
   auto done = store_.transact_step(
       reservation_, definition_.options.durability, [&](Transaction& tx) -> Result<void> {
@@ -274,7 +282,8 @@ Result<void> Recorder::transact(const std::string& name,
         row = std::move(*result);
         {
           MutexLock lock(mutex_);
-          if (row.order == 0) row.order = last_order_ + 1;
+          if (row.order == 0) row.order = order != 0 ? order : ++last_order_;
+          order = row.order;  // should it run again
           row.variables.insert(row.variables.begin(), loose_.begin(), loose_.end());
         }
         rows = waiting(std::nullopt, false);  // the loose variables are in this row
@@ -293,7 +302,7 @@ Result<void> Recorder::transact(const std::string& name,
   {
     MutexLock lock(mutex_);
     last_order_ = std::max(last_order_, row.order);
-    for (const auto& [variable, value] : row.variables) variables_[variable] = value;
+    stand(row.variables, row.order);
     loose_.clear();
     nodes_[name] = row;
   }

@@ -55,7 +55,8 @@ class Recorder {
   // Changes a row without a checkpoint of its own.
   void change(const std::string& name, const NodeRow& row);
   // Runs `work` in a transaction that commits `row`, completed by `work`, and everything that
-  // waits.
+  // waits. Gives the row an order as ended() does, before it commits: another node that ends at the
+  // same time gets another one.
   Result<void> transact(const std::string& name,
                         const std::function<Result<NodeRow>(Transaction&)>& work);
   // Writes what waits, if anything does.
@@ -90,6 +91,9 @@ class Recorder {
   void forget(const std::vector<Checkpoint>& written);
   void measured(std::chrono::microseconds cost);
   void set_interval() ONCE_REQUIRES(mutex_);
+  // Has the variables of a row stand. In a graph of each variable that of the last node by `order`
+  // stands, whichever is noted last: so they stand as loading finds them.
+  void stand(const Variables& variables, std::uint32_t order) ONCE_REQUIRES(mutex_);
   // Writes what waits, and progress.
   Result<void> commit() ONCE_REQUIRES(commit_mutex_);
   [[nodiscard]] bool is_due(bool keep) ONCE_REQUIRES(mutex_);
@@ -108,13 +112,17 @@ class Recorder {
   Mutex commit_mutex_;  // held while a checkpoint is made
   mutable Mutex mutex_;
   std::map<std::string, NodeRow, std::less<>> nodes_ ONCE_GUARDED_BY(mutex_);
-  std::map<std::string, Bytes, std::less<>> variables_ ONCE_GUARDED_BY(mutex_);
+  struct Variable {
+    Bytes value{};
+    std::uint32_t order = 0;  // of the row that set it
+  };
+  std::map<std::string, Variable, std::less<>> variables_ ONCE_GUARDED_BY(mutex_);
   Variables loose_ ONCE_GUARDED_BY(mutex_);  // variables that belong to no node
   Rows waiting_ ONCE_GUARDED_BY(mutex_);
   CheckpointFigures figures_ ONCE_GUARDED_BY(mutex_);
-  Duration counted_until_ ONCE_GUARDED_BY(mutex_);    // since boot; of figures_.running
-  Duration last_checkpoint_ ONCE_GUARDED_BY(mutex_);  // since boot
-  std::uint32_t last_order_ ONCE_GUARDED_BY(mutex_) = 0;
+  Duration counted_until_ ONCE_GUARDED_BY(mutex_);        // since boot; of figures_.running
+  Duration last_checkpoint_ ONCE_GUARDED_BY(mutex_);      // since boot
+  std::uint32_t last_order_ ONCE_GUARDED_BY(mutex_) = 0;  // given to a row, written or not yet
   std::optional<Error> broken_ ONCE_GUARDED_BY(mutex_);
 };
 

@@ -54,16 +54,38 @@ TEST_CASE("no two lists of arguments share a key, and the keys are those of befo
   Store store = Simulation().open();
   auto wrapped = idempotent(store, "f", [](auto&&...) {}, {.tenant = "acme"});
   const std::optional<Bytes> null;
-  const std::vector<Key> keys{wrapped.key(),         wrapped.key(""),       wrapped.key("", ""),
-                              wrapped.key(null),     wrapped.key("a", "b"), wrapped.key("ab"),
-                              wrapped.key("ab", ""), wrapped.key("", "ab"), wrapped.key(1),
-                              wrapped.key(1.5),      wrapped.key(true)};
+  const std::vector<Key> keys{
+      wrapped.key(),          wrapped.key(""),     wrapped.key("", ""),   wrapped.key(null),
+      wrapped.key("a", "b"),  wrapped.key("ab"),   wrapped.key("ab", ""), wrapped.key("", "ab"),
+      wrapped.key(1),         wrapped.key(1.5),    wrapped.key(true),     wrapped.key("1"),
+      wrapped.key("1.5"),     wrapped.key("true"), wrapped.key(1.0),      wrapped.key(Json(1)),
+      wrapped.key(Json("1")), wrapped.key(0.1),    wrapped.key(0.1F),     wrapped.key(false),
+      wrapped.key(0),         wrapped.key(0.0),    wrapped.key(1, 1),     wrapped.key(1, "1")};
   for (std::size_t i = 0; i < keys.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) CHECK(keys[i] != keys[j]);
   }
   CHECK(wrapped.key().tenant == "acme");
   // SHA-256 of nothing: for ever the key of no arguments.
   CHECK(wrapped.key().id == "args:e3b0c44298fc1c149afbf4c8996fb924");
+  CHECK(wrapped.key(null, true, -7, 0.5, "a", Json{{"a", 1}}).id ==
+        "args:a4996c79d2f22272ff827636ccd61dff");
+}
+
+TEST_CASE("equal arguments of one kind share a key, whatever their types") {
+  Store store = Simulation().open();
+  auto wrapped = idempotent(store, "f", [](auto&&...) {});
+  CHECK(wrapped.key(1) == wrapped.key(std::uint8_t{1}));
+  CHECK(wrapped.key(1) == wrapped.key(std::int64_t{1}));
+  CHECK(wrapped.key(1) == wrapped.key(std::optional(1)));
+  CHECK(wrapped.key(0.5) == wrapped.key(0.5F));
+  CHECK(wrapped.key(0.1F) == wrapped.key(static_cast<double>(0.1F)));
+  CHECK(wrapped.key(0.1F) == wrapped.key(std::optional(0.1F)));
+  CHECK(wrapped.key(0.0) == wrapped.key(-0.0));
+  CHECK(wrapped.key("a") == wrapped.key(std::string("a")));
+  CHECK(wrapped.key("a") == wrapped.key(std::string_view("a")));
+  CHECK(wrapped.key(std::optional<int>()) == wrapped.key(std::optional<Json>()));
+  const Json scattered = Json::parse(R"({"b": 1.0, "a": 2})");
+  CHECK(wrapped.key(scattered) == wrapped.key(std::optional(Json::parse(R"({"a":2,"b":1})"))));
 }
 
 TEST_CASE("JSON arguments are written in one form") {

@@ -54,15 +54,20 @@ struct Model {
       backlog.add(each->second);
     }
   }
-  [[nodiscard]] std::optional<std::uint64_t> next(Time now, bool block) const {
+  // The first that was never put off; `again`: of those that were, the one that is due longest.
+  [[nodiscard]] std::optional<std::uint64_t> next(Time now, bool block, bool again) const {
     std::set<std::string> held;
+    std::optional<std::pair<Time, std::uint64_t>> first;
     for (const auto& [sequence, event] : events) {
       if (event.status == EventStatus::delivered || held.contains(event.aggregate_id)) continue;
       const bool dead = event.status == EventStatus::dead;
-      if (!dead && event.next_attempt_at <= now) return sequence;
+      if (!dead && (event.next_attempt_at != Time{}) == again && event.next_attempt_at <= now) {
+        const std::pair mine(event.next_attempt_at, sequence);
+        first = std::min(first.value_or(mine), mine);
+      }
       if (!event.aggregate_id.empty() && (!dead || block)) held.insert(event.aggregate_id);
     }
-    return std::nullopt;
+    return first ? std::optional(first->second) : std::nullopt;
   }
   [[nodiscard]] std::size_t unsettled() const {
     return static_cast<std::size_t>(std::ranges::count_if(
@@ -98,9 +103,22 @@ TEST_CASE("random lives of a backlog: next, figures and cursor are what the mode
         model.events[sequence] = event;
         backlog.add(event);
       } else if (what < 18) {
-        const auto taken = backlog.take(at(now));
-        // A head that was put off and is due again goes by its sequence, as the model's does.
-        REQUIRE(taken == model.next(at(now), block));
+        const auto fresh = model.next(at(now), block, false);
+        const auto again = model.next(at(now), block, true);
+        std::optional<std::uint64_t> taken;
+        switch (below(3)) {
+          case 0:
+            taken = backlog.take_new();
+            REQUIRE(taken == fresh);
+            break;
+          case 1:
+            taken = backlog.take_again(at(now));
+            REQUIRE(taken == again);
+            break;
+          default:
+            taken = backlog.take(at(now));
+            REQUIRE(taken == (fresh ? fresh : again));
+        }
         if (!taken) continue;
         Event& event = model.events[*taken];
         const std::uint32_t answer = below(12);

@@ -90,7 +90,8 @@ TEST_CASE("what was delivered is not delivered again after reopening, and the re
     CHECK(value_of(relay->deliver_now()).failed == 1);
     simulation.clock->advance(1s);
   }
-  CHECK(receiver.taken() == Ids{"a0", "b0", "a1", "b1", "a2"});
+  // What was never tried goes before what failed.
+  CHECK(receiver.taken() == Ids{"a0", "a1", "b0", "a2", "b1"});
 }
 
 TEST_CASE("events of an aggregate stay in order, and one that fails holds up no other aggregate") {
@@ -283,11 +284,11 @@ TEST_CASE("delivering for a while ends with the batch in which the time is over"
   World world(options);
   for (int i = 0; i < 10; ++i) world.publish(std::to_string(i), std::to_string(i));
   world.receiver.answer([&](const Event&) -> Result<void> {
-    world.pass(1s);
+    world.pass(100ms);
     return {};
   });
   CHECK(value_of(world.relay->deliver_now(0, 0ms)).delivered == 2);
-  CHECK(value_of(world.relay->deliver_now(0, 3s)).delivered == 4);
+  CHECK(value_of(world.relay->deliver_now(0, 300ms)).delivered == 4);
   CHECK(value_of(world.relay->deliver_now(0, 1h)).delivered == 4);
 }
 
@@ -457,7 +458,7 @@ TEST_CASE("a copy knows what is to be delivered, and what was") {
   world.pass(1s);
   value_of(copy.publish(event("d1", "d")));
   CHECK(value_of(relay->deliver_now()).delivered == 2);
-  CHECK(receiver.taken() == Ids{"b1", "d1"});
+  CHECK(receiver.taken() == Ids{"d1", "b1"});
   CHECK(value_of(Outbox(copy).retry_dead()) == 1);
   CHECK(value_of(relay->deliver_now()).delivered == 1);
 }

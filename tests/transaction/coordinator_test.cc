@@ -126,6 +126,21 @@ TEST_CASE("each participant gets its own derived key, the token, its payload and
   CHECK(commit.vote == "vote of credit");
 }
 
+TEST_CASE("all calls of a transaction have one nonce, over crashes too, and no other one has it") {
+  Stage stage;
+  Coordinator first = stage.coordinator({.observer = crash_at("vote", "credit", false)});
+  CHECK_THROWS_AS((void)first.run("t", three), Crash);
+  Coordinator coordinator = stage.coordinator();
+  CHECK(value_of(coordinator.recover("t")).state == TransactionState::aborted);
+  const Bytes nonce = stage.details.at(0).nonce;
+  CHECK(nonce.size() == 16);
+  CHECK(stage.details.size() > 2);
+  for (const ParticipantCall& call : stage.details) CHECK(call.nonce == nonce);
+  (void)value_of(coordinator.run("u", three));
+  CHECK(stage.details.back().nonce.size() == 16);
+  CHECK(stage.details.back().nonce != nonce);
+}
+
 TEST_CASE(
     "one no aborts those who were asked, in reverse, and not who said that it holds nothing") {
   Stage stage;

@@ -16,6 +16,7 @@ const Plan plan = {{.participant = "debit", .saga = false, .payload = Bytes("a\0
 
 std::vector<Checkpoint> whole_log() {
   return {plan_entry(plan),
+          nonce_entry("0123456789abcdef"),
           vote_entry("debit", "yes"),
           vote_entry("credit", ""),
           decision_entry({.commit = true, .reason = ""}),
@@ -30,6 +31,9 @@ TEST_CASE("a log is read as it was written") {
   const auto log = value_of(read_log("t", whole_log()));
   REQUIRE(log);
   CHECK(log->plan == plan);
+  CHECK(log->nonce == "0123456789abcdef");
+  // One that was begun by a version that had none.
+  CHECK(value_of(read_log("t", {plan_entry(plan)}))->nonce.empty());
   CHECK(log->decision == Decided{.commit = true, .reason = ""});
   REQUIRE(log->progress.size() == 2);
   CHECK(log->progress[0].vote == "yes");
@@ -47,6 +51,9 @@ TEST_CASE("the bytes are those of docs/formats.md") {
                                        "\0\5\0\0\0debit\3\0\0\0a\0b"
                                        "\1\6\0\0\0credit\0\0\0\0",
                                        5 + 17 + 15));
+  CHECK(nonce_entry("0123456789abcdef").name == "once.tx.nonce");
+  CHECK(nonce_entry("0123456789abcdef").data == Bytes("\1"
+                                                      "0123456789abcdef"));
   CHECK(vote_entry("debit", "yes").name == "once.tx.vote.debit");
   CHECK(vote_entry("debit", "yes").data == Bytes("\1\3\0\0\0yes", 8));
   CHECK(decision_entry({.commit = true, .reason = ""}).data == Bytes("\1\1\0\0\0\0", 6));
@@ -77,7 +84,7 @@ TEST_CASE("damage and newer versions are told, wherever they are") {
   log[0].data[5] = 2;  // flags that are none
   CHECK(error_of(read_log("t", log)) == ErrorCode::damaged);
   log = whole_log();
-  log[3].data[1] = 3;  // a decision that is none
+  log[4].data[1] = 3;  // a decision that is none
   CHECK(error_of(read_log("t", log)) == ErrorCode::damaged);
 }
 
