@@ -8,8 +8,8 @@
 //
 // A Store may be used from many threads at once; moving and destroying it may not overlap with
 // other use. One process at a time has a store open for writing; any number may look
-// (Options::read_only). After fork() the child's calls give ErrorCode::forked and its Store must
-// only be destroyed.
+// (Options::read_only). After fork() the child's calls give ErrorCode::forked, also those of what
+// was made on the store; it may destroy them, and close() does nothing there.
 //
 // Rules for all functions, which are not repeated below:
 //
@@ -281,6 +281,7 @@ class Store {
   friend class Relay;
   friend class Workflow;
   explicit Store(std::unique_ptr<Impl> impl);
+  void let_go();
 
   struct Answer {
     Outcome outcome;

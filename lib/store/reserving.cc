@@ -189,6 +189,7 @@ Result<ReserveAnswer> Store::Impl::reserve(const Key& key, const ReserveOptions&
                                            const ReserveHooks& hooks) {
   if (auto valid = key.validate(); !valid) return pass(valid);
   if (auto checked = check_reserve(request); !checked) return pass(checked);
+  if (auto checked = check_process(); !checked) return pass(checked);
   const Duration wait = std::clamp<Duration>(request.wait, Duration(0), std::chrono::years(100));
   const Duration deadline = clock->since_boot() + wait;
   const std::stop_callback wake(request.stop, [&] { waiters.notify(key); });
