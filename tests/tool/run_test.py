@@ -1,11 +1,14 @@
 """once run: what it promises to who retries, to who waits and to who is killed."""
 
+import fcntl
 import json
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 
 from common import TIMEOUT_S, TOOL, held, main, remove
 from supervised import KILL, SupervisedTest, ended
@@ -507,6 +510,11 @@ class Signals(SupervisedTest):
         os.close(terminal)
 
 
+def in_pipe(fd):
+    """How many bytes wait there to be read."""
+    return struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))[0]
+
+
 class Streams(SupervisedTest):
     def test_live(self):
         process = self.start(self.arguments(f"echo early; read x < {self.go}; echo late"))
@@ -527,6 +535,20 @@ class Streams(SupervisedTest):
         self.up.wait()
         self.assertEqual(self.record()["status"], "in_progress")  # more than fits into the pipes
         self.assertEqual(len(self.finish(process)[0]), 3000000)
+
+    def test_a_stream_that_does_not_block_gets_everything(self):
+        size = 500000  # more than fits into a pipe
+        command = ["run", self.store, "--key", "k", "--", "sh", "-c", f"head -c {size} /dev/zero"]
+        for arguments in (command, command, ["get", self.store, "k"], ["dump", self.store]):
+            reading, writing = os.pipe()
+            os.set_blocking(writing, False)
+            full = fcntl.fcntl(writing, fcntl.F_GETPIPE_SZ)
+            process = self.start([TOOL, *arguments], stdout=writing)
+            os.close(writing)
+            self.wait_until(lambda: in_pipe(reading) >= full or process.poll() is not None)
+            with open(reading, "rb") as pipe:
+                self.assertGreaterEqual(len(pipe.read()), size, arguments[0])
+            self.finish(process)
 
     def test_a_reader_that_goes_away_does_not_stop_the_command(self):
         reading, writing = os.pipe()

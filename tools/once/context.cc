@@ -11,6 +11,7 @@
 #include "supervise/opening.h"
 #include "supervise/waiting.h"
 #include "text.h"
+#include "writing.h"
 
 namespace once::tool {
 namespace {
@@ -43,13 +44,7 @@ int exit_code(const Error& error) {
 
 void say(std::string_view message) {
   const std::string text = fmt::format("once: {}\n", printable(message, true));
-  std::string_view left = text;
-  while (!left.empty()) {
-    const ssize_t wrote = ::write(STDERR_FILENO, left.data(), left.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return;  // there is nowhere left to say it; the exit code tells
-    left.remove_prefix(static_cast<std::size_t>(wrote));
-  }
+  (void)write_all(STDERR_FILENO, text);  // if it fails the exit code tells
 }
 
 CLI::App* add_command(CLI::App& app, Context& context, std::string name, std::string description,

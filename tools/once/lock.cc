@@ -24,6 +24,7 @@
 #include "supervise/patient_store.h"
 #include "supervise/signals.h"
 #include "supervise/supervisor.h"
+#include "writing.h"
 
 namespace once::tool {
 namespace {
@@ -158,8 +159,7 @@ void Lock::report() const {
                      {"attempt", reservation_ ? Json(reservation_->attempt) : Json(nullptr)},
                      {"token", reservation_ ? Json(reservation_->token.value) : Json(nullptr)},
                      {"exit_code", context_.exit_code}};
-  const std::string text = line.dump() + "\n";
-  (void)!::write(STDERR_FILENO, text.data(), text.size());
+  (void)write_all(STDERR_FILENO, line.dump() + "\n");
 }
 
 struct LockArguments {

@@ -34,21 +34,12 @@
 #include "supervise/signals.h"
 #include "supervise/stream.h"
 #include "supervise/supervisor.h"
+#include "writing.h"
 
 namespace once::tool {
 namespace {
 
 using namespace supervise;
-
-// All of `bytes`. False when it could not be written; a reader that went away is no failure.
-bool write_all(int fd, ByteView bytes) {
-  while (!bytes.empty()) {
-    const auto wrote = retry([&] { return ::write(fd, bytes.data(), bytes.size()); });
-    if (wrote < 0) return errno == EPIPE;
-    bytes.remove_prefix(static_cast<std::size_t>(wrote));
-  }
-  return true;
-}
 
 std::string how_ended(int wait_status) {
   if (!WIFSIGNALED(wait_status)) {
@@ -110,6 +101,9 @@ class Run {
   Result<void> write_guardian_died(Store& store, const Reservation& reservation);
   void replay(const Replay& replay);
   void replay_foreign(const Outcome& outcome);
+  // Writes to one of our streams. A reader that went away is no failure.
+  void hand_out(int fd, ByteView bytes);
+  void not_passed_on(int fd, int failed);
   void reject(const Replay& replay);
   void in_doubt(std::string_view why);
   void refuse(const Error& error);
@@ -322,10 +316,20 @@ void Run::replay(const Replay& replay) {
   if (!output) return context_.fail(output.error());
   note_err(output->err);
   context_.exit_code = output->exit_code;
-  const bool out = write_all(STDOUT_FILENO, output->out);
-  if (!write_all(STDERR_FILENO, output->err) || !out) {
-    context_.fail(exit_store, "what the command wrote could not all be written");
-  }
+  hand_out(STDOUT_FILENO, output->out);
+  hand_out(STDERR_FILENO, output->err);
+}
+
+void Run::hand_out(int fd, ByteView bytes) {
+  const int failed = write_all(fd, bytes);
+  if (failed != 0 && failed != EPIPE) not_passed_on(fd, failed);
+}
+
+void Run::not_passed_on(int fd, int failed) {
+  context_.fail(exit_store,
+                fmt::format("{} could not be written: {}; what was kept is printed by: once run, "
+                            "again",
+                            fd == STDOUT_FILENO ? "stdout" : "stderr", std::strerror(failed)));
 }
 
 void Run::reject(const Replay& replay) {
@@ -344,9 +348,7 @@ void Run::replay_foreign(const Outcome& outcome) {
     const std::string why = outcome.message.empty() ? outcome.code : outcome.message;
     return context_.fail(exit_none, why.empty() ? "resolved as a failure" : why);
   }
-  if (outcome.value && !write_all(STDOUT_FILENO, *outcome.value)) {
-    context_.fail(exit_store, fmt::format("cannot write to stdout: {}", std::strerror(errno)));
-  }
+  if (outcome.value) hand_out(STDOUT_FILENO, *outcome.value);
 }
 
 void Run::report() const {
@@ -360,7 +362,7 @@ void Run::report() const {
   for (const std::string& name : differing_fields_) {
     line["differing_fields"].push_back(text_json(name));
   }
-  write_all(STDERR_FILENO, (line_open_ ? "\n" : "") + line.dump() + "\n");
+  (void)write_all(STDERR_FILENO, (line_open_ ? "\n" : "") + line.dump() + "\n");
 }
 
 // ---- The command line ---------------------------------------------------------------------------
