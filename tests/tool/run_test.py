@@ -583,7 +583,30 @@ class Streams(SupervisedTest):
         out, err = self.run_script(script, code=74)
         self.assertEqual(out, b"")
         self.assertIn(b"too large to keep", err)
+        done = self.once("get", self.store, "k", code=1)
+        self.assertIn(b"too large to keep", done.stderr)
         self.assertEqual(self.runs(), 1)
+
+    def test_a_kept_failure_with_too_much_to_keep_fails_again(self):
+        for key, ending, code in (("a", "exit 3", 3), ("b", "kill -9 $$", 128 + signal.SIGKILL)):
+            self.key, before = key, self.runs()
+            script = self.counting + f"head -c {17 << 20} /dev/zero; {ending}"
+            options = ["--json", "--keep-failures", "1h"]
+            first = json.loads(self.run_script(script, *options, code=code)[1].splitlines()[-1])
+            out, err = self.run_script(script, *options, code=code)
+            self.assertEqual(out, b"")
+            *words, again = err.splitlines()
+            self.assertEqual(json.loads(again), {**first, "replayed": True})
+            self.assertEqual(first["status"], "failed")
+            self.assertEqual(len(words), 1, words)
+            self.assertIn(b"too large to keep", words[0])
+            self.assertEqual(self.runs(), before + 1)
+            said = self.run_script(script, "--reject", code=73)[1]
+            self.assertNotIn(b"once get", said)  # which could not print it
+            done = self.once("get", self.store, key, code=1)
+            for part in (b"failure" if code == 3 else b"killed", b"exit-%d" % code,
+                         b"too large to keep"):
+                self.assertIn(part, done.stderr)
 
     def test_arguments_arrive_byte_for_byte(self):
         arguments = ["[a,b]", "", "--json", "%%", "{}", b"\xff\n", "--", "-h"]

@@ -69,7 +69,7 @@ class Kept {
   [[nodiscard]] Outcome outcome(int wait_status) {
     const int code = shell_code(wait_status);
     Outcome outcome;
-    if (code != 0) outcome = Outcome::failure(fmt::format("exit-{}", code), how_ended(wait_status));
+    if (code != 0) outcome = Outcome::failure(failure_code(code), how_ended(wait_status));
     if (WIFSIGNALED(wait_status)) outcome.kind = OutcomeKind::killed;
     outcome.content_type = run_content_type;
     output_.exit_code = code;
@@ -101,6 +101,7 @@ class Run {
   Result<void> write_guardian_died(Store& store, const Reservation& reservation);
   void replay(const Replay& replay);
   void replay_foreign(const Outcome& outcome);
+  void replay_omitted(const Outcome& outcome);
   // Writes to one of our streams. A reader that went away is no failure.
   void hand_out(int fd, ByteView bytes);
   void not_passed_on(int fd, int failed);
@@ -289,12 +290,6 @@ void Run::refuse(const Error& error) {
   switch (error.code) {
     case ErrorCode::in_doubt:
       return in_doubt("the run before was cut off");
-    case ErrorCode::outcome_omitted:
-      status_ = to_string(Status::completed);
-      return context_.fail(exit_store,
-                           fmt::format("key '{}' was run already and does not run again, but what "
-                                       "the command wrote is not kept: {}",
-                                       key, error.message));
     default:
       return give_up(error);
   }
@@ -305,12 +300,8 @@ void Run::replay(const Replay& replay) {
   replayed_ = true;
   token_ = replay.provenance.token;
   attempt_ = replay.provenance.attempt;
-  if (outcome.omitted_bytes != 0) {
-    return refuse(
-        Error{.code = ErrorCode::outcome_omitted,
-              .message = fmt::format("{} bytes were too large to keep", outcome.omitted_bytes)});
-  }
   status_ = to_string(outcome.kind == OutcomeKind::success ? Status::completed : Status::failed);
+  if (outcome.omitted_bytes != 0) return replay_omitted(outcome);
   if (outcome.content_type != run_content_type || !outcome.value) return replay_foreign(outcome);
   const auto output = decode_run_output(*outcome.value);
   if (!output) return context_.fail(output.error());
@@ -318,6 +309,19 @@ void Run::replay(const Replay& replay) {
   context_.exit_code = output->exit_code;
   hand_out(STDOUT_FILENO, output->out);
   hand_out(STDERR_FILENO, output->err);
+}
+
+// Of a command that failed its exit code is kept all the same; one that did its work has more to
+// give than that it did.
+void Run::replay_omitted(const Outcome& outcome) {
+  std::string how = "was run already";
+  int code = exit_store;
+  if (outcome.kind != OutcomeKind::success) {
+    how += " (" + (outcome.message.empty() ? outcome.code : outcome.message) + ")";
+    code = exit_code_in(outcome).value_or(exit_store);
+  }
+  context_.fail(code, fmt::format("key '{}' {} and does not run again; what the command wrote {}",
+                                  job_.key.to_string(), how, why_omitted(outcome)));
 }
 
 void Run::hand_out(int fd, ByteView bytes) {
@@ -336,10 +340,14 @@ void Run::reject(const Replay& replay) {
   token_ = replay.provenance.token;
   attempt_ = replay.provenance.attempt;
   status_ = to_string(ErrorCode::already_done);
+  const std::string key = job_.key.to_string();
+  const std::string next = replay.outcome.omitted_bytes == 0
+                               ? fmt::format("it is printed by: once get {} {}", job_.where, key)
+                               : "what the command wrote " + why_omitted(replay.outcome);
   context_.fail(exit_done,
                 fmt::format("key '{}' has an outcome already, and --reject asks for an error then; "
-                            "it is printed by: once get {} {}",
-                            job_.key.to_string(), job_.where, job_.key.to_string()));
+                            "{}",
+                            key, next));
 }
 
 // An outcome that no command gave, but somebody by hand: `once resolve`.

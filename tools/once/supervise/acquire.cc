@@ -32,7 +32,17 @@ Result<Look> look(const Where& where, const Key& key, const ReserveOptions& opti
     if (auto* replay = std::get_if<Replay>(&*answer)) return Look(Acquired(std::move(*replay)));
     return Look(Acquired(std::get<Reservation>(std::move(*answer))));
   }
-  if (answer.error().code != ErrorCode::busy) return pass(answer);
+  const ErrorCode why = answer.error().code;
+  if (why != ErrorCode::busy && why != ErrorCode::outcome_omitted) return pass(answer);
+  if (why == ErrorCode::outcome_omitted) {
+    auto tombstone = store->find(key);
+    if (!tombstone) return pass(tombstone);
+    if (!*tombstone || !(*tombstone)->outcome) return pass(answer);
+    const Record& record = (*tombstone)->record;
+    return Look(Acquired(Replay{
+        .outcome = *(*tombstone)->outcome,
+        .provenance = {.token = record.token, .attempt = record.attempt, .replayed = true}}));
+  }
   // Nobody but its coordinator, however long one waits.
   auto transaction = find_transaction(*store, key);
   if (!transaction) return pass(transaction);
