@@ -13,6 +13,8 @@ import termios
 from common import TIMEOUT_S, TOOL, held, main, remove
 from supervised import KILL, SupervisedTest, ended
 
+WRITER = os.path.abspath(os.environ.get("ONCE_WRITER", "build/tests/tool/writer"))
+
 
 class Replay(SupervisedTest):
     def test_byte_for_byte(self):
@@ -272,6 +274,28 @@ class Waiting(SupervisedTest):
         self.go.open()
         self.assertEqual(self.finish(first), self.finish(waiting))
         self.assertEqual(self.runs(), 1)
+
+    def test_gets_the_answer_of_a_program_that_goes_on_living(self):
+        writer = subprocess.Popen([WRITER, self.store], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE)
+        self.addCleanup(writer.communicate)
+
+        def tell(*commands):
+            for command in commands:
+                writer.stdin.write(command.encode() + b"\n")
+                writer.stdin.flush()
+                self.assertEqual(writer.stdout.readline(), b"0\n", command)
+
+        self.assertEqual(writer.stdout.readline(), b"ready\n")
+        tell("reserve 5", "close")
+        before = self.openings()
+        waiting = self.start(self.arguments(self.counting, ["--wait", "1h", "--no-fingerprint"],
+                                            key="key-0000005"))
+        self.wait_until(lambda: self.openings() > before)  # it has looked and found it held
+        tell("open", "complete 5", "close")
+        self.assertEqual(self.finish(waiting)[0], b"value-0000005")
+        self.assertIsNone(writer.poll())
+        self.assertEqual(self.runs(), 0)
 
     def test_takes_over_what_was_released(self):
         script = f"echo x >> {self.count}; echo > {self.up}; read x < {self.go}; exit $ONCE_ATTEMPT"

@@ -20,6 +20,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// When to look whether a process that lives on has finished, and how often at least.
+constexpr Duration first_look = 250ms;
+constexpr Duration longest_pause = 1s;
+
 // The parent of a zombie, or 0 when `pid` is none.
 std::uint32_t parent_of_zombie(std::uint32_t pid) {
   const Descriptor file(::open(fmt::format("/proc/{}/stat", pid).c_str(), O_RDONLY | O_CLOEXEC));
@@ -77,7 +81,8 @@ std::shared_ptr<const Processes> guarded_processes() {
   return processes;
 }
 
-std::optional<int> wait_for_holder(const Record& record, Duration longest, const Signals& signals) {
+std::optional<int> wait_for_holder(const Record& record, Duration longest, const Signals& signals,
+                                   const std::function<bool()>& finished) {
   const Descriptor process = watch(record.holder);
   Duration time = longest;
   if (process) {
@@ -93,10 +98,14 @@ std::optional<int> wait_for_holder(const Record& record, Duration longest, const
   }
   pollfd events[] = {{.fd = process.get(), .events = POLLIN, .revents = 0},
                      {.fd = signals.descriptor(), .events = POLLIN, .revents = 0}};
-  // No longer than an int of milliseconds holds.
-  time = std::clamp(time, Duration{0}, Duration{24h});
-  (void)retry([&] { return ::poll(events, std::size(events), static_cast<int>(time.count())); });
-  return signals.next_ending();
+  const auto clock = system_clock();
+  const Duration end = clock->since_boot() + std::clamp(time, Duration{0}, Duration{24h});
+  for (Duration pause = first_look;; pause = std::min(2 * pause, longest_pause)) {
+    const Duration left = std::max(end - clock->since_boot(), Duration{0});
+    const auto part = static_cast<int>(std::min(left, pause).count());
+    const int ready = retry([&] { return ::poll(events, std::size(events), part); });
+    if (ready != 0 || left <= pause || finished()) return signals.next_ending();
+  }
 }
 
 }  // namespace once::supervise
