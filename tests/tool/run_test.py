@@ -16,6 +16,21 @@ from supervised import KILL, SupervisedTest, ended
 WRITER = os.path.abspath(os.environ.get("ONCE_WRITER", "build/tests/tool/writer"))
 
 
+class Writer:
+    """A program that uses the library."""
+
+    def __init__(self, test):
+        self.process = subprocess.Popen([WRITER, test.store], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        test.addCleanup(self.process.communicate)
+        test.assertEqual(self.process.stdout.readline(), "ready\n")
+
+    def answer(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+
 class Replay(SupervisedTest):
     def test_byte_for_byte(self):
         blob = self.directory / "blob"
@@ -276,17 +291,12 @@ class Waiting(SupervisedTest):
         self.assertEqual(self.runs(), 1)
 
     def test_gets_the_answer_of_a_program_that_goes_on_living(self):
-        writer = subprocess.Popen([WRITER, self.store], stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE)
-        self.addCleanup(writer.communicate)
+        writer = Writer(self)
 
         def tell(*commands):
             for command in commands:
-                writer.stdin.write(command.encode() + b"\n")
-                writer.stdin.flush()
-                self.assertEqual(writer.stdout.readline(), b"0\n", command)
+                self.assertEqual(writer.answer(command), "0", command)
 
-        self.assertEqual(writer.stdout.readline(), b"ready\n")
         tell("reserve 5", "close")
         before = self.openings()
         waiting = self.start(self.arguments(self.counting, ["--wait", "1h", "--no-fingerprint"],
@@ -294,7 +304,7 @@ class Waiting(SupervisedTest):
         self.wait_until(lambda: self.openings() > before)  # it has looked and found it held
         tell("open", "complete 5", "close")
         self.assertEqual(self.finish(waiting)[0], b"value-0000005")
-        self.assertIsNone(writer.poll())
+        self.assertIsNone(writer.process.poll())
         self.assertEqual(self.runs(), 0)
 
     def test_takes_over_what_was_released(self):
@@ -411,6 +421,22 @@ class Killed(SupervisedTest):
         process.send_signal(signal.SIGCONT)
         self.finish(process, 70)
         self.once("resolve", self.store, "k", "--as", "rerun")
+
+    def test_a_program_does_not_take_over_while_the_front_cleans_up(self):
+        self.key = "key-0000005"
+        process = self.start(self.arguments(self.tree, ["--on-crash", "rerun"]))
+        self.up.wait()
+        guardian = self.record()["holder"]["pid"]
+        self.stop_outside_the_store(process)  # it cannot clean up yet
+        os.kill(guardian, KILL)
+        self.assertTrue(ended(guardian))
+        writer = Writer(self)
+        self.assertIn("is being carried out", writer.answer("reserve 5"))
+        self.assertEqual(writer.answer("close"), "0")
+        process.send_signal(signal.SIGCONT)
+        self.finish(process, 128 + KILL)
+        self.assertEqual(writer.answer("open"), "0")
+        self.assertEqual(writer.answer("reserve 5"), "0")
 
     def test_runs_again_at_once_but_never_beside_the_old_one(self):
         options = ["--on-crash", "rerun", "--no-fingerprint"]

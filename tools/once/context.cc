@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "supervise/opening.h"
-#include "supervise/waiting.h"
 #include "text.h"
 #include "writing.h"
 
@@ -106,8 +105,6 @@ Result<Store> open_to_write(const std::string& where) {
   if (auto lasting = check_lasting(where); !lasting) return pass(lasting);
   Options options = supervise::basic_options();
   options.create_if_missing = false;
-  // A guardian that was killed counts as alive until its front has cleaned up, as for `once run`.
-  options.processes = supervise::guarded_processes();
   return Store::open(where, options);
 }
 

@@ -5,9 +5,9 @@
 
 #include "commands.h"
 #include "json.h"
+#include "once/holder.h"
 #include "output.h"
 #include "run_output.h"
-#include "supervise/waiting.h"
 #include "text.h"
 
 namespace once::tool {
@@ -20,7 +20,7 @@ struct Arguments {
 
 std::string why_in_progress(const std::string& name, const Record& record) {
   const std::string who = to_string(record.holder);
-  if (supervise::guarded_processes()->liveness(record.holder) != Liveness::dead) {
+  if (system_processes()->liveness(record.holder) != Liveness::dead) {
     return fmt::format("{} is in progress ({}, attempt {}); ask again later", name, who,
                        record.attempt);
   }

@@ -3,20 +3,12 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <optional>
 
-#include "once/holder.h"
 #include "once/record.h"
 #include "signals.h"
 
 namespace once::supervise {
-
-// The system's processes, but that a guardian which was killed counts as running until the front
-// has killed what it left behind. It does so within a moment, and keeps the guardian as a zombie
-// until then; without this, somebody could take the key over in that moment while the old command
-// runs.
-[[nodiscard]] std::shared_ptr<const Processes> guarded_processes();
 
 // Waits until the process that holds `record` has ended, its lease has lapsed (or was renewed; look
 // again), `finished`, or `longest` is over. `finished` is asked after a quarter of a second, and
