@@ -614,8 +614,22 @@ class Streams(SupervisedTest):
     def test_started_with_stdout_closed(self):
         run = self.arguments("echo out; echo err >&2")
         process = self.start(["sh", "-c", 'exec "$@" >&-', "sh", *run])
-        self.assertIn(b"err\n", self.finish(process)[1])
+        self.assertIn(b"err\n", self.finish(process, 74)[1])
         self.assertEqual(self.run_script("echo out; echo err >&2"), (b"out\n", b"err\n"))
+
+    def test_output_that_cannot_be_written(self):
+        for key, script, options, code in (("a", "echo out", [], 0),
+                                           ("b", "echo out; exit 3", ["--keep-failures", "1h"], 3)):
+            arguments = self.arguments(self.counting + script, options, key)
+            for _ in range(2):  # the first time, and when it is replayed
+                with open("/dev/full", "wb") as full:
+                    err = self.finish(self.start(arguments, stdout=full), 74)[1]
+                self.assertIn(b"stdout could not be written: No space left on device", err)
+                self.assertIn(b"is printed by the same command again", err)
+            self.assertEqual(self.finish(self.start(arguments), code)[0], b"out\n")
+        self.assertEqual(self.runs(), 2)
+        with open("/dev/full", "wb") as full:  # nothing is kept
+            self.finish(self.start(self.arguments("echo out; exit 3", key="c"), stdout=full), 3)
 
     def test_what_is_left_in_the_background_is_not_waited_for(self):
         script = f"sleep 1000 & echo $! > {self.pids}; echo done"

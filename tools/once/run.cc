@@ -104,7 +104,8 @@ class Run {
   void replay_omitted(const Outcome& outcome);
   // Writes to one of our streams. A reader that went away is no failure.
   void hand_out(int fd, ByteView bytes);
-  void not_passed_on(int fd, int failed);
+  // `whole`: what the command wrote is kept, if its outcome is.
+  void not_passed_on(int fd, int failed, bool whole);
   void reject(const Replay& replay);
   void in_doubt(std::string_view why);
   void refuse(const Error& error);
@@ -182,10 +183,9 @@ void Run::carry_out(const Signals& signals, Supervisor& supervisor,
   keeper.stop();
   supervisor.finish();
   flush(signals, output);
-  for (const auto& [stream, name] : {std::pair(&out, "stdout"), std::pair(&err, "stderr")}) {
-    if (stream->failure() == 0) continue;
-    say(fmt::format("{} could not be written: {}; what was kept is printed by: once run, again",
-                    name, std::strerror(stream->failure())));
+  for (const auto& [stream, fd] :
+       {std::pair(&out, STDOUT_FILENO), std::pair(&err, STDERR_FILENO)}) {
+    if (stream->failure() != 0) not_passed_on(fd, stream->failure(), !kept.over());
   }
 }
 
@@ -326,14 +326,19 @@ void Run::replay_omitted(const Outcome& outcome) {
 
 void Run::hand_out(int fd, ByteView bytes) {
   const int failed = write_all(fd, bytes);
-  if (failed != 0 && failed != EPIPE) not_passed_on(fd, failed);
+  if (failed != 0 && failed != EPIPE) not_passed_on(fd, failed, true);
 }
 
-void Run::not_passed_on(int fd, int failed) {
-  context_.fail(exit_store,
-                fmt::format("{} could not be written: {}; what was kept is printed by: once run, "
-                            "again",
-                            fd == STDOUT_FILENO ? "stdout" : "stderr", std::strerror(failed)));
+void Run::not_passed_on(int fd, int failed, bool whole) {
+  const std::string what =
+      fmt::format("{} could not be written: {}", fd == STDOUT_FILENO ? "stdout" : "stderr",
+                  std::strerror(failed));
+  const bool is_kept =
+      status_ == to_string(Status::completed) || status_ == to_string(Status::failed);
+  if (!is_kept) return say(what);  // that nothing came of it is worse, and has its exit code
+  context_.fail(
+      exit_store,
+      whole ? what + "; the outcome is kept, and is printed by the same command again" : what);
 }
 
 void Run::reject(const Replay& replay) {
