@@ -247,6 +247,32 @@ class ExitCode(SupervisedTest):
         self.assertEqual(self.last(code=74),
                          {"key": "k", "status": "not_a_store", "exit_code": 74, **nothing})
 
+    def test_json_tells_of_a_command_line_at_fault(self):
+        run, lock = [self.store, "--key", "k"], [self.store, "n"]
+        after = ["--", "true"]
+        for command, key, arguments in (
+                ("run", "k", [*run, "--ttl", "x", *after]),
+                ("run", "k", [*run, "--lease", "0s", *after]),
+                ("run", None, [self.store, "--key", "", *after]),
+                ("run", None, [self.store, "--key", "a/b", *after]),
+                ("run", None, [self.store, *after]),
+                ("run", None, [*run, "--on-crash", "dance", *after]),
+                ("run", None, run),
+                ("lock", "/once.lock/n", [*lock, "--lease", "0s", *after]),
+                ("lock", None, [self.store, "", *after]),
+                ("lock", None, [*lock, "--no-such-option", *after])):
+            for words in (["--json", command, *arguments], [command, "--json", *arguments]):
+                said = self.finish(self.start([TOOL, *words]), 64)[1].splitlines()
+                self.assertTrue(said[0].startswith(b"once: "), said)
+                expected = {"key": key, "status": "invalid_argument", "replayed": False,
+                            "attempt": None, "token": None, "exit_code": 64}
+                if command == "lock":
+                    del expected["replayed"]
+                self.assertEqual(json.loads(said[-1]), expected, words)
+        # That of the command is not ours.
+        said = self.finish(self.start([TOOL, "run", self.store, "--", "true", "--json"]), 64)[1]
+        self.assertNotIn(b"{", said)
+
     def test_json_of_a_run_that_was_lost_and_of_one_that_was_interrupted(self):
         options = ["--lease", "300ms", "--on-crash", "rerun", "--no-fingerprint", "--json"]
         first = self.start(self.arguments(self.tree, options))

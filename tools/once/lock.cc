@@ -9,13 +9,13 @@
 #include <CLI/App.hpp>
 #include <cstring>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <variant>
 
 #include "base/error.h"
 #include "commands.h"
 #include "duration.h"
+#include "json.h"
 #include "once/key.h"
 #include "supervise/acquire.h"
 #include "supervise/command_line.h"
@@ -153,7 +153,6 @@ void Lock::lost() {
 
 void Lock::report() const {
   if (!context_.json) return;
-  using Json = nlohmann::ordered_json;
   const Json line = {{"key", key_.to_string()},
                      {"status", status_},
                      {"attempt", reservation_ ? Json(reservation_->attempt) : Json(nullptr)},
@@ -224,8 +223,12 @@ void add_lock(CLI::App& app, Context& context) {
       ->required();
   command->callback([arguments, &context] {
     const auto job = job_of(*arguments);
-    if (!job) return context.fail(job.error());
-    run_locked(*job, context);
+    if (job) return run_locked(*job, context);
+    context.fail(job.error());
+    if (!context.json) return;
+    const Key key("", lock_operation, arguments->name);
+    report_not_begun(false, key.validate() ? Json(key.to_string()) : Json(nullptr),
+                     to_string(job.error().code), context.exit_code);
   });
 }
 

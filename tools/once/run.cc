@@ -510,8 +510,12 @@ void add_run(CLI::App& app, Context& context) {
       ->required();
   command->callback([arguments, &context] {
     const auto job = job_of(*arguments);
-    if (!job) return context.fail(job.error());
-    run_once(*job, context);
+    if (job) return run_once(*job, context);
+    context.fail(job.error());
+    if (!context.json) return;
+    const auto key = key_of(*arguments);
+    report_not_begun(true, key ? Json(key->to_string()) : Json(nullptr),
+                     to_string(job.error().code), context.exit_code);
   });
 }
 
