@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import shlex
 import signal
 import struct
 import subprocess
@@ -420,6 +421,18 @@ class Killed(SupervisedTest):
         self.assertEqual(self.record()["status"], "in_doubt")
         self.once("resolve", self.store, "k", "--as", "rerun")
         self.assertEqual(self.run_script("echo again", "--no-fingerprint")[0], b"again\n")
+
+    def test_the_advice_can_be_pasted(self):
+        self.store = self.directory / "aunt's store"
+        run = [TOOL, "run", self.store, "--key=-k", "--", "sh", "-c", self.tree]
+        process = self.start(run)
+        self.up.wait()
+        process.kill()
+        advice = self.finish(self.start(run), 70)[1].decode().splitlines()[-1]
+        words = shlex.split(advice.replace("success|failure|rerun", "rerun"))
+        self.assertEqual(words.pop(0), "once")
+        self.once(*words)
+        self.assertEqual(self.json_lines_of("ls", self.store, "--json")[0]["status"], "released")
 
     def test_get_says_that_the_owner_ended_and_what_comes(self):
         for options, words in (([], b"in doubt"), (["--on-crash", "rerun"], b"again")):

@@ -98,14 +98,14 @@ Result<Store> open_to_read(const std::string& where, Options options) {
   options.read_only = true;
   options.allow_network_file_system = supervise::basic_options().allow_network_file_system;
   options.create_if_missing = false;
-  return Store::open(where, options);
+  return supervise::open_store(where, options);
 }
 
 Result<Store> open_to_write(const std::string& where) {
   if (auto lasting = check_lasting(where); !lasting) return pass(lasting);
   Options options = supervise::basic_options();
   options.create_if_missing = false;
-  return Store::open(where, options);
+  return supervise::open_store(where, options);
 }
 
 Result<Bytes> read_input(const std::string& file) {

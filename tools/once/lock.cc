@@ -24,6 +24,7 @@
 #include "supervise/patient_store.h"
 #include "supervise/signals.h"
 #include "supervise/supervisor.h"
+#include "text.h"
 #include "writing.h"
 
 namespace once::tool {
@@ -86,8 +87,8 @@ void Lock::ask() {
                                                                      : Status::failed);
     return context_.fail(
         exit_store, fmt::format("the key of lock '{}' has an outcome, given by hand; remove it "
-                                "with: once rm {} {}",
-                                job_.name, job_.where, key_.to_string()));
+                                "with: once rm {}",
+                                job_.name, shell_operands({job_.where, key_.to_string()})));
   }
   hold(*signals, *supervisor, std::get<Reservation>(*acquired));
 }

@@ -34,6 +34,7 @@
 #include "supervise/signals.h"
 #include "supervise/stream.h"
 #include "supervise/supervisor.h"
+#include "text.h"
 #include "writing.h"
 
 namespace once::tool {
@@ -276,13 +277,18 @@ Result<void> Run::write_guardian_died(Store& store, const Reservation& reservati
 
 void Run::in_doubt(std::string_view why) {
   const std::string key = job_.key.to_string();
+  const std::string which = shell_operands({job_.where, key});
+  const std::string_view verdict = "--as success|failure|rerun";
+  // Nothing behind -- is an option.
+  const std::string decide = which.starts_with("--") ? fmt::format("{} {}", verdict, which)
+                                                     : fmt::format("{} {}", which, verdict);
   status_ = to_string(Status::in_doubt);
   context_.fail(
       exit_in_doubt,
       fmt::format("key '{}' is in doubt: {}, and nobody knows whether the command did its "
                   "work. Find out, then decide:\n"
-                  "  once resolve {} {} --as success|failure|rerun",
-                  key, why, job_.where, key));
+                  "  once resolve {}",
+                  key, why, decide));
 }
 
 void Run::refuse(const Error& error) {
@@ -347,7 +353,7 @@ void Run::reject(const Replay& replay) {
   status_ = to_string(ErrorCode::already_done);
   const std::string key = job_.key.to_string();
   const std::string next = replay.outcome.omitted_bytes == 0
-                               ? fmt::format("it is printed by: once get {} {}", job_.where, key)
+                               ? "it is printed by: once get " + shell_operands({job_.where, key})
                                : "what the command wrote " + why_omitted(replay.outcome);
   context_.fail(exit_done,
                 fmt::format("key '{}' has an outcome already, and --reject asks for an error then; "

@@ -59,7 +59,7 @@ bool has_finished(const std::string& where, const Key& key, const Record& seen) 
   Options options = basic_options();
   options.create_if_missing = false;
   options.read_only = true;
-  auto store = Store::open(where, options);
+  auto store = open_store(where, options);
   if (!store) return false;
   const auto found = store->find(key);
   if (!found) return false;

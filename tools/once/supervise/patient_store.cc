@@ -20,7 +20,7 @@ Result<Store> open_patiently(const std::string& where, std::optional<Layout> mak
   const auto clock = system_clock();
   const Duration deadline = clock->since_boot() + open_patience;
   for (;;) {
-    auto store = Store::open(where, options);
+    auto store = open_store(where, options);
     if (store || store.error().code != ErrorCode::store_locked) return store;
     if (give_up() || clock->since_boot() >= deadline) return store;
   }
