@@ -1,5 +1,9 @@
 // Clock: where Once takes its time from. Applications seldom need this header; tests hand in a
-// clock of their own through Options::clock.
+// clock of their own, such as the one of once/testing.h.
+//
+//   auto clock = std::make_shared<once::testing::ManualClock>();
+//   auto store = once::Store::open("memory:", {.clock = clock}).value();
+//   clock->advance(std::chrono::hours(25));   // what was kept for a day is over
 //
 // A store's time is milliseconds since the Unix epoch that never run back and never jump. While
 // a machine is up it advances with the time since boot (suspend included), so that setting the

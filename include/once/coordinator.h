@@ -310,6 +310,18 @@ struct StoreParticipantOptions {
 [[nodiscard]] Participant store_participant(std::string name, Store& store, StoreWork work,
                                             StoreParticipantOptions options = {});
 // A step of a saga: `prepare` has its effect at once, `abort` compensates, `commit` may be missing.
+//
+//   once::StoreWork seat;
+//   seat.prepare = [](once::Transaction& tx, const once::ParticipantCall& call)
+//       -> once::Result<once::Bytes> {
+//     auto put = tx.put("seat/" + call.payload, "taken");   // everybody sees it from now on
+//     if (!put) return std::unexpected(put.error());
+//     return "";                                            // yes, with nothing to tell
+//   };
+//   seat.abort = [](once::Transaction& tx, const once::ParticipantCall& call) {
+//     return tx.erase("seat/" + call.payload);
+//   };
+//   coordinator.add(once::store_saga_step("seat", flights, seat)).value();
 [[nodiscard]] Participant store_saga_step(std::string name, Store& store, StoreWork work,
                                           StoreParticipantOptions options = {});
 

@@ -1,6 +1,11 @@
 // History: one row for each thing that happened to a key, in the order of commits, kept for a
 // while (Options::history_retention, 7 days). It always agrees with the records: both are written
 // in the same commit.
+//
+//   store.history({.key = "charge:42"}, [](const once::HistoryEntry& entry) {
+//     std::cout << to_string(entry.what) << ", attempt " << entry.attempt << "\n";
+//     return true;   // go on
+//   });
 #pragma once
 
 #include <cstdint>

@@ -4,6 +4,12 @@
 // it, and whoever meets that record asks the operating system whether that very process (not
 // another one with the same number) is still there. Where this cannot be known, only the lease
 // counts.
+//
+//   auto found = store.find("charge:42").value();
+//   if (found && found->record.status == once::Status::in_progress &&
+//       once::system_processes()->liveness(found->record.holder) == once::Liveness::dead) {
+//     std::cout << to_string(found->record.holder) << " has ended and left it behind\n";
+//   }
 #pragma once
 
 #include <cstdint>
@@ -43,7 +49,8 @@ class Processes {
 
   // The calling process.
   [[nodiscard]] virtual Holder self() const = 0;
-  // Whether the process of `holder` runs. A zombie counts as dead: it can do nothing any more.
+  // Whether the process of `holder` runs. A zombie counts as dead: it can do nothing any more. But
+  // while `once run` or `once lock` kills what its dead guardian left behind, the guardian runs.
   [[nodiscard]] virtual Liveness liveness(const Holder& holder) const = 0;
 };
 

@@ -70,7 +70,8 @@ struct Key {
   friend auto operator<=>(const Key&, const Key&) = default;
 };
 
-// Writes one part with %-escapes, as Key::to_string() does, and reads it back.
+// Writes one part with %-escapes, as Key::to_string() does, and reads it back. Errors of reading:
+// invalid_argument (a broken %-escape). How long the part is is not checked.
 [[nodiscard]] std::string escape(ByteView part);
 [[nodiscard]] Result<Bytes> unescape(std::string_view written);
 

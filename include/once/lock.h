@@ -50,12 +50,14 @@ struct LockOwner {
 class Lock {
  public:
   // Gets the lock `name` (1 to 1,024 bytes), waiting for whoever holds it. Not recursive: a thread
-  // that holds it waits for itself. Errors: busy (names the holder), cancelled, conflict (somebody
-  // gave the key an outcome by hand), io (no thread to renew with).
+  // that holds it waits for itself. Errors: invalid_argument or limit_exceeded (the name), busy
+  // (names the holder), cancelled, conflict (somebody gave the key an outcome by hand), io (no
+  // thread to renew with).
   static Result<Lock> acquire(Store& store, std::string_view name, const LockOptions& options = {});
   // The same without waiting.
   static Result<Lock> try_acquire(Store& store, std::string_view name, LockOptions options = {});
-  // Who holds it now, or nullopt when it is free.
+  // Who holds it now, or nullopt when it is free. Works on a store opened to read, too. Errors:
+  // invalid_argument or limit_exceeded (the name), damaged.
   static Result<std::optional<LockOwner>> owner(Store& store, std::string_view name);
 
   Lock(Lock&&) noexcept;

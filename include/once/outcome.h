@@ -26,7 +26,10 @@ struct Outcome {
   std::string content_type{};       // how to read `value`, at most 255 bytes; empty: plain bytes
   std::uint64_t omitted_bytes = 0;  // not 0: the value was this long, too large to keep (tombstone)
 
+  // It was done, with this result; without bytes: with none ("null").
   [[nodiscard]] static Outcome success(std::optional<Bytes> value = std::nullopt);
+  // It failed for good. Nothing is checked here: whoever keeps it gives limit_exceeded for a code
+  // or message that is too long.
   [[nodiscard]] static Outcome failure(std::string code, std::string message);
   // The digest by which the same completion, sent twice, is recognised.
   [[nodiscard]] Fingerprint digest() const;

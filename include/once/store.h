@@ -8,8 +8,8 @@
 //
 // A Store may be used from many threads at once; moving and destroying it may not overlap with
 // other use. One process at a time has a store open for writing; any number may look
-// (Options::read_only). After fork() the child's calls give ErrorCode::forked and its Store must
-// only be destroyed.
+// (Options::read_only). After fork() the child's calls give ErrorCode::forked, also those of what
+// was made on the store; it may destroy them, and close() does nothing there.
 //
 // Rules for all functions, which are not repeated below:
 //
@@ -112,7 +112,10 @@ class Store {
   // Errors: store_locked (names the holder), not_a_store, newer_format, permission, store_missing,
   // damaged (says what can be done), unsupported (a network file system), invalid_argument (an URL
   // of an engine that is not built in).
-  // Nothing is changed on disk when opening fails.
+  // Nothing that the store holds is changed when opening fails. An opening to write that comes as
+  // far as RocksDB, and fails there (on a full disk, say), may leave files that RocksDB had begun:
+  // in a directory a log and a MANIFEST. They mean nothing, and do not keep the next opening from
+  // working.
   static Result<Store> open(std::string_view where, const Options& options = {});
 
   Store(Store&&) noexcept;
@@ -281,6 +284,7 @@ class Store {
   friend class Relay;
   friend class Workflow;
   explicit Store(std::unique_ptr<Impl> impl);
+  void let_go();
 
   struct Answer {
     Outcome outcome;

@@ -1,4 +1,6 @@
 // The version of the library and of what it writes.
+//
+//   std::cout << "built against Once " << once::version << "\n";
 #pragma once
 
 #include <cstdint>

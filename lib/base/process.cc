@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -34,31 +35,41 @@ std::optional<std::string> read_small_file(const std::string& path) {
 }
 
 struct ProcessStat {
+  std::string name{};
   char state = '?';
+  std::uint32_t parent = 0;
   std::uint64_t threads = 0;
   std::uint64_t start_time = 0;
 };
 
 // Reads /proc/PID/stat (proc(5)): the name in parentheses may contain anything, so fields are
-// counted from the last parenthesis: state is the 1st after it, num_threads the 18th, starttime the
-// 20th.
+// counted from the last parenthesis: state is the 1st after it, ppid the 2nd, num_threads the 18th,
+// starttime the 20th.
 std::optional<ProcessStat> read_stat(std::uint32_t pid) {
   const auto text = read_small_file(fmt::format("/proc/{}/stat", pid));
   if (!text) return std::nullopt;
   const std::size_t name_end = text->rfind(')');
   if (name_end == std::string::npos || name_end + 2 >= text->size()) return std::nullopt;
   ProcessStat stat;
+  if (const std::size_t begin = text->find('('); begin < name_end) {
+    stat.name = text->substr(begin + 1, name_end - begin - 1);
+  }
   std::size_t at = name_end + 2;
   for (int field = 1; field <= 20 && at < text->size(); ++field) {
     const std::size_t end = std::min(text->find(' ', at), text->size());
     const char* first = text->data() + at;
     const char* last = text->data() + end;
     if (field == 1) stat.state = *first;
+    if (field == 2) std::from_chars(first, last, stat.parent);
     if (field == 18) std::from_chars(first, last, stat.threads);
     if (field == 20) std::from_chars(first, last, stat.start_time);
     at = end + 1;
   }
   return stat;
+}
+
+std::string guardian_name(std::uint32_t front) {
+  return fmt::format("once-g:{}", front);  // 15 characters at most
 }
 
 std::uint64_t read_pid_namespace() {
@@ -92,7 +103,9 @@ class SystemProcesses final : public Processes {
     if (stat->start_time != holder.start_time) return Liveness::dead;
     // A zombie whose other threads run on is alive: its first thread has ended, not the process.
     const bool ended = (stat->state == 'Z' || stat->state == 'X') && stat->threads <= 1;
-    return ended ? Liveness::dead : Liveness::running;
+    // When the front is gone too it has another parent.
+    const bool cleaned_up_after = ended && stat->name == guardian_name(stat->parent);
+    return ended && !cleaned_up_after ? Liveness::dead : Liveness::running;
   }
 
  private:
@@ -163,6 +176,10 @@ void forget_in_forked_child(int file) {
     int number = file;
     if (slot.compare_exchange_strong(number, -1)) return;
   }
+}
+
+void name_guardian(std::uint32_t front) {
+  ::prctl(PR_SET_NAME, guardian_name(front).c_str());
 }
 
 std::string command_name(std::uint32_t pid) {

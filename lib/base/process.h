@@ -27,6 +27,11 @@ void forget_in_forked_child(int file);
 // code stays. Takes effect once, however often it is called.
 void skip_destructors_in_forked_child();
 
+// Makes this process known as one that holds a key for what runs below it, and after which `front`,
+// its parent, cleans up when it dies. `front` keeps it as a zombie until then, and for so long it
+// counts as running: what it held is not free yet.
+void name_guardian(std::uint32_t front);
+
 // The command name of a process of this pid namespace, or "" if there is none.
 [[nodiscard]] std::string command_name(std::uint32_t pid);
 

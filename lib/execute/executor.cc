@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/process.h"
 #include "base/saturating.h"
 #include "execute/executor_impl.h"
 
@@ -11,6 +12,10 @@ namespace once {
 Executor::Executor(Store& store, ExecutorOptions options)
     : impl_(std::make_unique<Impl>(store, std::move(options))) {}
 Executor::~Executor() {
+  if (impl_->generation != fork_generation()) {
+    (void)impl_.release();  // the parent's; see Store::let_go()
+    return;
+  }
   impl_->pool.close();  // while what runs can still use the rest
 }
 
@@ -123,6 +128,7 @@ Result<Store::Answer> Executor::run(const Key& asked, const Store::Work& work,
 }
 
 void Executor::submit(Task task) {
+  if (auto checked = impl_->inside().check_process(); !checked) return task(checked.error());
   impl_->pool.submit(std::move(task));
 }
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <variant>
 
+#include "base/process.h"
 #include "execute/pool.h"
 #include "once/execute.h"
 #include "store/store_impl.h"
@@ -102,6 +103,7 @@ class Executor::Impl {
 
   Store& store;
   const ExecutorOptions options;
+  const std::uint32_t generation = fork_generation();
   Pool pool;  // last: its calls use all of the others
 
  private:

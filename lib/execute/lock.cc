@@ -113,7 +113,11 @@ Result<void> Lock::renew() {
 
 Result<void> Lock::unlock() {
   if (!held_) return {};
-  const auto held = std::exchange(held_, nullptr);
+  auto held = std::exchange(held_, nullptr);
+  if (auto checked = held->store.impl_->check_process(); !checked) {
+    (void)held.release();  // the parent's; see Store::let_go()
+    return checked;
+  }
   held->beat.reset();
   return held->store.release(held->reservation, "unlocked", held->durability);
 }

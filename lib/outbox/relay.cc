@@ -8,7 +8,9 @@
 namespace once {
 
 Relay::Relay(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Relay::~Relay() = default;
+Relay::~Relay() {
+  if (!impl_->check_process()) (void)impl_.release();  // the parent's; see Store::let_go()
+}
 
 Result<std::unique_ptr<Relay>> Relay::create(Store& store, std::unique_ptr<Publisher> publisher,
                                              const RelayOptions& options) {

@@ -79,6 +79,7 @@ Result<void> Relay::Impl::stop() {
                 "stop() waits for the publisher and cannot be called from it; have another thread "
                 "stop the relay");
   }
+  if (auto checked = check_process(); !checked) return checked;
   std::thread thread;
   {
     MutexLock lock(mutex_);
@@ -143,6 +144,7 @@ Result<DeliveryReport> Relay::Impl::deliver_now(std::uint64_t most, Duration lon
     return fail(ErrorCode::invalid_argument,
                 "deliver_now() was called from the publisher, which it would wait for");
   }
+  if (auto checked = check_process(); !checked) return pass(checked);
   MutexLock delivering(delivering_);
   auto done = deliver(most, longest);
   bool has_thread = false;
@@ -456,6 +458,11 @@ void Relay::Impl::note(const DeliveryReport& done) {
 }
 
 RelayStatus Relay::Impl::status() const {
+  if (auto checked = check_process(); !checked) {
+    RelayStatus status;
+    status.error = checked.error();
+    return status;
+  }
   const Time now = store_.engine->now();
   const std::int64_t second =
       std::chrono::floor<std::chrono::seconds>(store_.clock->since_boot()).count();

@@ -34,6 +34,7 @@ class Relay::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
+  [[nodiscard]] Result<void> check_process() const { return store_.check_process(); }
   Result<void> start();
   Result<DeliveryReport> deliver_now(std::uint64_t most, Duration longest);
   Result<void> stop();

@@ -24,6 +24,27 @@ Result<void> without_answer(Result<std::monostate> answer) {
   return {};
 }
 
+Error omitted(const Key& key, const Outcome& outcome) {
+  const std::string name = key.to_string();
+  std::string message;
+  if (outcome.kind != OutcomeKind::success) {
+    const std::string code = outcome.code.empty() ? "" : " with code " + outcome.code;
+    const std::string told = outcome.message.empty() ? "" : ": " + outcome.message;
+    message = fmt::format("key {} ended as a {}{}{}; what it gave, {} bytes, was too large to keep",
+                          name, to_string(outcome.kind), code, told, outcome.omitted_bytes);
+  } else if (outcome.message.empty()) {
+    message =
+        fmt::format("key {} was carried out, but its outcome of {} bytes was too large to keep",
+                    name, outcome.omitted_bytes);
+  } else {
+    // A tombstone of a success may tell itself why it is one (salvage()).
+    message = fmt::format("key {} was carried out, but its outcome {}", name, outcome.message);
+  }
+  return {.code = ErrorCode::outcome_omitted,
+          .message = message + "; it does not run again",
+          .replayed = true};
+}
+
 bool is(const Result<ReserveAnswer>& answer, ErrorCode code) {
   return !answer && answer.error().code == code;
 }
@@ -81,19 +102,7 @@ Result<std::optional<Replay>> Store::Impl::try_replay(const Key& key,
   // The ledger says so, with the right error.
   if (ledger::asks_differently(key, record, request)) return std::nullopt;
   const Outcome& outcome = *(*found)->outcome;
-  if (outcome.omitted_bytes != 0) {
-    // A tombstone may tell itself why it is one (salvage()).
-    const std::string why =
-        outcome.message.empty()
-            ? fmt::format("of {} bytes was too large to keep", outcome.omitted_bytes)
-            : outcome.message;
-    Error error{
-        .code = ErrorCode::outcome_omitted,
-        .message = fmt::format("key {} was carried out, but its outcome {}; it does not run again",
-                               key.to_string(), why),
-        .replayed = true};
-    return std::unexpected(std::move(error));
-  }
+  if (outcome.omitted_bytes != 0) return std::unexpected(omitted(key, outcome));
   Provenance provenance = ledger::provenance_of(record, engine->now());
   provenance.access_count = access_count;
   return Replay{.outcome = std::move(*(*found)->outcome), .provenance = provenance};
@@ -189,6 +198,7 @@ Result<ReserveAnswer> Store::Impl::reserve(const Key& key, const ReserveOptions&
                                            const ReserveHooks& hooks) {
   if (auto valid = key.validate(); !valid) return pass(valid);
   if (auto checked = check_reserve(request); !checked) return pass(checked);
+  if (auto checked = check_process(); !checked) return pass(checked);
   const Duration wait = std::clamp<Duration>(request.wait, Duration(0), std::chrono::years(100));
   const Duration deadline = clock->since_boot() + wait;
   const std::stop_callback wake(request.stop, [&] { waiters.notify(key); });

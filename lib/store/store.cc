@@ -27,12 +27,15 @@ Store::Impl::Impl(std::unique_ptr<engine::Engine> engine_of_store, Options opene
                                                      options.replay_cache_bytes)),
       heartbeat(clock) {}
 
+Result<void> Store::Impl::check_process() const {
+  if (generation == fork_generation()) return {};
+  return once::fail(ErrorCode::forked,
+                    "this process was forked from the one that opened the store; open it here "
+                    "anew, after the other has closed it");
+}
+
 Result<Store::Impl::Use> Store::Impl::use() {
-  if (generation != fork_generation()) {
-    return once::fail(ErrorCode::forked,
-                      "this process was forked from the one that opened the store; open it here "
-                      "anew, after the other has closed it");
-  }
+  if (auto checked = check_process(); !checked) return pass(checked);
   // Counted first: close() sets `closed` and then waits for the count to fall.
   users.fetch_add(1);
   Use in_use(*this);
@@ -95,23 +98,25 @@ Store::Store(Store&&) noexcept = default;
 
 Store& Store::operator=(Store&& other) noexcept {
   if (this != &other) {
-    (void)close();
+    let_go();
     impl_ = std::move(other.impl_);
   }
   return *this;
 }
 
 Store::~Store() {
+  let_go();
+}
+
+void Store::let_go() {
   (void)close();
+  // Threads and locks of the parent are gone or held for ever here: left alone, on purpose.
+  if (impl_ && !impl_->check_process()) (void)impl_.release();
 }
 
 Result<void> Store::close() {
-  if (!impl_) return {};
-  if (impl_->generation != fork_generation()) {
-    // Threads and locks of the parent are gone or held for ever here: left alone, on purpose.
-    (void)impl_.release();
-    return {};
-  }
+  // In a forked child the store is the parent's, and stays here to say so.
+  if (!impl_ || !impl_->check_process()) return {};
   if (impl_->closed.exchange(true)) return {};
   impl_->waiters.close();
   impl_->heartbeat.close();

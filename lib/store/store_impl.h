@@ -80,7 +80,10 @@ class Store::Impl {
    private:
     Impl* impl_;
   };
-  // Errors: closed, and forked in a process that is a fork of the one that opened the store.
+  // Errors: forked, in a process that is a fork of the one that opened the store. There a mutex may
+  // be held for ever: to be asked before one is locked.
+  [[nodiscard]] Result<void> check_process() const;
+  // Errors: closed, and those of check_process().
   [[nodiscard]] Result<Use> use();
   // The same, and whether the key can be one.
   [[nodiscard]] Result<Use> use(const Key& key);

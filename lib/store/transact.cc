@@ -255,6 +255,7 @@ Result<Store::Answer> Store::transact_outcome(const Key& asked, const TransactWo
     if (auto checked = check_retention(retention); !checked) return pass(checked);
   }
   if (auto checked = check_fields(options.fields); !checked) return pass(checked);
+  if (auto checked = impl_->check_process(); !checked) return pass(checked);
   if (std::ranges::find(in_transact, impl_.get()) != in_transact.end()) {
     return once::fail(
         ErrorCode::invalid_argument,

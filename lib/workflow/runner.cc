@@ -32,12 +32,15 @@ class WorkflowRunner::Impl {
   Impl& operator=(const Impl&) = delete;
   ~Impl() { stop(); }
 
+  [[nodiscard]] Result<void> check_process() const { return inside_.check_process(); }
   void wake() {
+    if (!check_process()) return;
     MutexLock lock(mutex_);
     awake_ = true;
     changed_.notify_all();
   }
   void stop() {
+    if (!check_process()) return;
     std::thread thread;
     stop_.request_stop();
     {
@@ -48,6 +51,7 @@ class WorkflowRunner::Impl {
     if (thread.joinable()) thread.join();
   }
   Result<void> last_look() const {
+    if (auto checked = check_process(); !checked) return checked;
     MutexLock lock(mutex_);
     return last_look_;
   }
@@ -154,7 +158,9 @@ WorkflowRunner::WorkflowRunner(Store& store, std::vector<Workflow> workflows, Op
 WorkflowRunner::WorkflowRunner(Store& store, std::vector<Workflow> workflows)
     : WorkflowRunner(store, std::move(workflows), Options{}) {}
 
-WorkflowRunner::~WorkflowRunner() = default;
+WorkflowRunner::~WorkflowRunner() {
+  if (!impl_->check_process()) (void)impl_.release();  // the parent's; see Store::let_go()
+}
 
 void WorkflowRunner::wake() {
   impl_->wake();

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdint>
+#include <functional>
 
 using namespace once;
 
@@ -16,12 +18,13 @@ struct Child {
   Holder holder;
 };
 
-Child start_child() {
+Child start_child(const std::function<void()>& prepare = [] {}) {
   int ends[2];
   REQUIRE(::pipe(ends) == 0);
   const pid_t pid = ::fork();
   REQUIRE(pid >= 0);
   if (pid == 0) {
+    prepare();
     const Holder self = system_processes()->self();
     [[maybe_unused]] const auto written = ::write(ends[1], &self, sizeof self);
     while (true) ::pause();
@@ -54,6 +57,22 @@ TEST_CASE("a process runs until it is killed; a zombie is dead, and so is one th
   CHECK(processes->liveness(child.holder) == Liveness::dead);  // not reaped yet
   REQUIRE(::waitpid(child.pid, nullptr, 0) == child.pid);
   CHECK(processes->liveness(child.holder) == Liveness::dead);
+}
+
+TEST_CASE("a guardian that is dead runs for as long as its front keeps it as a zombie") {
+  const auto processes = system_processes();
+  const auto self = static_cast<std::uint32_t>(::getpid());
+  for (const bool ours : {true, false}) {
+    CAPTURE(ours);
+    const Child child = start_child([&] { name_guardian(ours ? self : self + 1); });
+    REQUIRE(::kill(child.pid, SIGKILL) == 0);
+    siginfo_t ended{};
+    REQUIRE(::waitid(P_PID, static_cast<id_t>(child.pid), &ended, WEXITED | WNOWAIT) == 0);
+    const Liveness kept = ours ? Liveness::running : Liveness::dead;
+    CHECK(processes->liveness(child.holder) == kept);
+    REQUIRE(::waitpid(child.pid, nullptr, 0) == child.pid);
+    CHECK(processes->liveness(child.holder) == Liveness::dead);
+  }
 }
 
 TEST_CASE("a later process with the same number is another one") {

@@ -177,7 +177,9 @@ class ExitCodes(ToolTest):
         for layout in LAYOUTS:
             store = self.make_store(answered("a"), layout=layout)
             with held(store):
-                self.once("rm", store, "a", code=74)
+                said = self.once("rm", store, "a", code=74).stderr
+                self.assertIn(b"wait for it to finish and try again, or end it", said)
+                self.assertNotIn(b"Options", said)
                 self.assertEqual(self.once("ls", store).stdout, b"a\n")
 
 

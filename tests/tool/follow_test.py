@@ -108,6 +108,11 @@ class Follow(ToolTest):
             self.assertLessEqual((used() - before) / os.sysconf("SC_CLK_TCK"), 0.3)
             self.end(child)
 
+    def test_there_is_no_store(self):
+        for words in ([], ["--follow"]):
+            done = self.once("log", self.fresh_path(), *words, code=74)
+            self.assertIn(b"check the path", done.stderr)
+
     def test_a_store_that_goes_away(self):
         for layout in LAYOUTS:
             store = self.make_store(history_row(1, "a"), layout=layout)

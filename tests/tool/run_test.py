@@ -1,14 +1,35 @@
 """once run: what it promises to who retries, to who waits and to who is killed."""
 
+import fcntl
 import json
 import os
 import pty
+import shlex
 import signal
+import struct
 import subprocess
 import sys
+import termios
 
 from common import TIMEOUT_S, TOOL, held, main, remove
 from supervised import KILL, SupervisedTest, ended
+
+WRITER = os.path.abspath(os.environ.get("ONCE_WRITER", "build/tests/tool/writer"))
+
+
+class Writer:
+    """A program that uses the library."""
+
+    def __init__(self, test):
+        self.process = subprocess.Popen([WRITER, test.store], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        test.addCleanup(self.process.communicate)
+        test.assertEqual(self.process.stdout.readline(), "ready\n")
+
+    def answer(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
 
 
 class Replay(SupervisedTest):
@@ -227,6 +248,32 @@ class ExitCode(SupervisedTest):
         self.assertEqual(self.last(code=74),
                          {"key": "k", "status": "not_a_store", "exit_code": 74, **nothing})
 
+    def test_json_tells_of_a_command_line_at_fault(self):
+        run, lock = [self.store, "--key", "k"], [self.store, "n"]
+        after = ["--", "true"]
+        for command, key, arguments in (
+                ("run", "k", [*run, "--ttl", "x", *after]),
+                ("run", "k", [*run, "--lease", "0s", *after]),
+                ("run", None, [self.store, "--key", "", *after]),
+                ("run", None, [self.store, "--key", "a/b", *after]),
+                ("run", None, [self.store, *after]),
+                ("run", None, [*run, "--on-crash", "dance", *after]),
+                ("run", None, run),
+                ("lock", "/once.lock/n", [*lock, "--lease", "0s", *after]),
+                ("lock", None, [self.store, "", *after]),
+                ("lock", None, [*lock, "--no-such-option", *after])):
+            for words in (["--json", command, *arguments], [command, "--json", *arguments]):
+                said = self.finish(self.start([TOOL, *words]), 64)[1].splitlines()
+                self.assertTrue(said[0].startswith(b"once: "), said)
+                expected = {"key": key, "status": "invalid_argument", "replayed": False,
+                            "attempt": None, "token": None, "exit_code": 64}
+                if command == "lock":
+                    del expected["replayed"]
+                self.assertEqual(json.loads(said[-1]), expected, words)
+        # That of the command is not ours.
+        said = self.finish(self.start([TOOL, "run", self.store, "--", "true", "--json"]), 64)[1]
+        self.assertNotIn(b"{", said)
+
     def test_json_of_a_run_that_was_lost_and_of_one_that_was_interrupted(self):
         options = ["--lease", "300ms", "--on-crash", "rerun", "--no-fingerprint", "--json"]
         first = self.start(self.arguments(self.tree, options))
@@ -269,6 +316,23 @@ class Waiting(SupervisedTest):
         self.go.open()
         self.assertEqual(self.finish(first), self.finish(waiting))
         self.assertEqual(self.runs(), 1)
+
+    def test_gets_the_answer_of_a_program_that_goes_on_living(self):
+        writer = Writer(self)
+
+        def tell(*commands):
+            for command in commands:
+                self.assertEqual(writer.answer(command), "0", command)
+
+        tell("reserve 5", "close")
+        before = self.openings()
+        waiting = self.start(self.arguments(self.counting, ["--wait", "1h", "--no-fingerprint"],
+                                            key="key-0000005"))
+        self.wait_until(lambda: self.openings() > before)  # it has looked and found it held
+        tell("open", "complete 5", "close")
+        self.assertEqual(self.finish(waiting)[0], b"value-0000005")
+        self.assertIsNone(writer.process.poll())
+        self.assertEqual(self.runs(), 0)
 
     def test_takes_over_what_was_released(self):
         script = f"echo x >> {self.count}; echo > {self.up}; read x < {self.go}; exit $ONCE_ATTEMPT"
@@ -358,6 +422,18 @@ class Killed(SupervisedTest):
         self.once("resolve", self.store, "k", "--as", "rerun")
         self.assertEqual(self.run_script("echo again", "--no-fingerprint")[0], b"again\n")
 
+    def test_the_advice_can_be_pasted(self):
+        self.store = self.directory / "aunt's store"
+        run = [TOOL, "run", self.store, "--key=-k", "--", "sh", "-c", self.tree]
+        process = self.start(run)
+        self.up.wait()
+        process.kill()
+        advice = self.finish(self.start(run), 70)[1].decode().splitlines()[-1]
+        words = shlex.split(advice.replace("success|failure|rerun", "rerun"))
+        self.assertEqual(words.pop(0), "once")
+        self.once(*words)
+        self.assertEqual(self.json_lines_of("ls", self.store, "--json")[0]["status"], "released")
+
     def test_get_says_that_the_owner_ended_and_what_comes(self):
         for options, words in (([], b"in doubt"), (["--on-crash", "rerun"], b"again")):
             process = self.start(self.arguments(self.tree, options, words.decode().split()[0]))
@@ -384,6 +460,22 @@ class Killed(SupervisedTest):
         process.send_signal(signal.SIGCONT)
         self.finish(process, 70)
         self.once("resolve", self.store, "k", "--as", "rerun")
+
+    def test_a_program_does_not_take_over_while_the_front_cleans_up(self):
+        self.key = "key-0000005"
+        process = self.start(self.arguments(self.tree, ["--on-crash", "rerun"]))
+        self.up.wait()
+        guardian = self.record()["holder"]["pid"]
+        self.stop_outside_the_store(process)  # it cannot clean up yet
+        os.kill(guardian, KILL)
+        self.assertTrue(ended(guardian))
+        writer = Writer(self)
+        self.assertIn("is being carried out", writer.answer("reserve 5"))
+        self.assertEqual(writer.answer("close"), "0")
+        process.send_signal(signal.SIGCONT)
+        self.finish(process, 128 + KILL)
+        self.assertEqual(writer.answer("open"), "0")
+        self.assertEqual(writer.answer("reserve 5"), "0")
 
     def test_runs_again_at_once_but_never_beside_the_old_one(self):
         options = ["--on-crash", "rerun", "--no-fingerprint"]
@@ -507,6 +599,11 @@ class Signals(SupervisedTest):
         os.close(terminal)
 
 
+def in_pipe(fd):
+    """How many bytes wait there to be read."""
+    return struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))[0]
+
+
 class Streams(SupervisedTest):
     def test_live(self):
         process = self.start(self.arguments(f"echo early; read x < {self.go}; echo late"))
@@ -528,6 +625,20 @@ class Streams(SupervisedTest):
         self.assertEqual(self.record()["status"], "in_progress")  # more than fits into the pipes
         self.assertEqual(len(self.finish(process)[0]), 3000000)
 
+    def test_a_stream_that_does_not_block_gets_everything(self):
+        size = 500000  # more than fits into a pipe
+        command = ["run", self.store, "--key", "k", "--", "sh", "-c", f"head -c {size} /dev/zero"]
+        for arguments in (command, command, ["get", self.store, "k"], ["dump", self.store]):
+            reading, writing = os.pipe()
+            os.set_blocking(writing, False)
+            full = fcntl.fcntl(writing, fcntl.F_GETPIPE_SZ)
+            process = self.start([TOOL, *arguments], stdout=writing)
+            os.close(writing)
+            self.wait_until(lambda: in_pipe(reading) >= full or process.poll() is not None)
+            with open(reading, "rb") as pipe:
+                self.assertGreaterEqual(len(pipe.read()), size, arguments[0])
+            self.finish(process)
+
     def test_a_reader_that_goes_away_does_not_stop_the_command(self):
         reading, writing = os.pipe()
         script = f"echo > {self.up}; read x < {self.go}; echo one && echo two && echo ok >&2"
@@ -542,8 +653,22 @@ class Streams(SupervisedTest):
     def test_started_with_stdout_closed(self):
         run = self.arguments("echo out; echo err >&2")
         process = self.start(["sh", "-c", 'exec "$@" >&-', "sh", *run])
-        self.assertIn(b"err\n", self.finish(process)[1])
+        self.assertIn(b"err\n", self.finish(process, 74)[1])
         self.assertEqual(self.run_script("echo out; echo err >&2"), (b"out\n", b"err\n"))
+
+    def test_output_that_cannot_be_written(self):
+        for key, script, options, code in (("a", "echo out", [], 0),
+                                           ("b", "echo out; exit 3", ["--keep-failures", "1h"], 3)):
+            arguments = self.arguments(self.counting + script, options, key)
+            for _ in range(2):  # the first time, and when it is replayed
+                with open("/dev/full", "wb") as full:
+                    err = self.finish(self.start(arguments, stdout=full), 74)[1]
+                self.assertIn(b"stdout could not be written: No space left on device", err)
+                self.assertIn(b"is printed by the same command again", err)
+            self.assertEqual(self.finish(self.start(arguments), code)[0], b"out\n")
+        self.assertEqual(self.runs(), 2)
+        with open("/dev/full", "wb") as full:  # nothing is kept
+            self.finish(self.start(self.arguments("echo out; exit 3", key="c"), stdout=full), 3)
 
     def test_what_is_left_in_the_background_is_not_waited_for(self):
         script = f"sleep 1000 & echo $! > {self.pids}; echo done"
@@ -561,7 +686,30 @@ class Streams(SupervisedTest):
         out, err = self.run_script(script, code=74)
         self.assertEqual(out, b"")
         self.assertIn(b"too large to keep", err)
+        done = self.once("get", self.store, "k", code=1)
+        self.assertIn(b"too large to keep", done.stderr)
         self.assertEqual(self.runs(), 1)
+
+    def test_a_kept_failure_with_too_much_to_keep_fails_again(self):
+        for key, ending, code in (("a", "exit 3", 3), ("b", "kill -9 $$", 128 + signal.SIGKILL)):
+            self.key, before = key, self.runs()
+            script = self.counting + f"head -c {17 << 20} /dev/zero; {ending}"
+            options = ["--json", "--keep-failures", "1h"]
+            first = json.loads(self.run_script(script, *options, code=code)[1].splitlines()[-1])
+            out, err = self.run_script(script, *options, code=code)
+            self.assertEqual(out, b"")
+            *words, again = err.splitlines()
+            self.assertEqual(json.loads(again), {**first, "replayed": True})
+            self.assertEqual(first["status"], "failed")
+            self.assertEqual(len(words), 1, words)
+            self.assertIn(b"too large to keep", words[0])
+            self.assertEqual(self.runs(), before + 1)
+            said = self.run_script(script, "--reject", code=73)[1]
+            self.assertNotIn(b"once get", said)  # which could not print it
+            done = self.once("get", self.store, key, code=1)
+            for part in (b"failure" if code == 3 else b"killed", b"exit-%d" % code,
+                         b"too large to keep"):
+                self.assertIn(part, done.stderr)
 
     def test_arguments_arrive_byte_for_byte(self):
         arguments = ["[a,b]", "", "--json", "%%", "{}", b"\xff\n", "--", "-h"]

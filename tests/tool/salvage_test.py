@@ -173,6 +173,14 @@ class Salvage(ToolTest):
         self.once("salvage", self.directory / "none", self.directory / "new", code=74)
         self.assertFalse((self.directory / "new").exists())
 
+    def test_what_a_newer_version_has_written(self):
+        store = self.fresh_path()
+        self.once("salvage", self.filled(5), store, "--layout", "directory")
+        (store / "ONCE").write_text("once store\nformat 9\n")
+        done = self.once("salvage", store, self.fresh, code=74)
+        self.assertIn(b"format 9", done.stderr)
+        self.assertFalse(self.fresh.exists())
+
 
 if __name__ == "__main__":
     main()

@@ -10,6 +10,8 @@
 //   count      answers how many keys were done and acknowledged
 //   lock N     acquires the lock "lock-N" without waiting, and answers its token
 //   unlock     gives it back
+//   reserve N  reserves key N, and complete ends that
+//   close      closes the store, and open opens it again
 //
 // Key i is "key-I", I being i with leading zeros; its outcome and its row of data are "value-I".
 #include <fmt/format.h>
@@ -21,6 +23,8 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
+#include <variant>
 
 #include "once/lock.h"
 #include "once/store.h"
@@ -35,7 +39,8 @@ std::string numbered(const char* prefix, int number) {
 
 class Writer {
  public:
-  explicit Writer(Store store) : store_(std::move(store)) {}
+  Writer(std::string where, Options options, Store store)
+      : where_(std::move(where)), options_(std::move(options)), store_(std::move(store)) {}
   ~Writer() { stop(); }
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
@@ -75,6 +80,20 @@ class Writer {
     } else if (command == "unlock") {
       auto unlocked = lock_->unlock();
       return unlocked ? "unlocked" : unlocked.error().message;
+    } else if (command == "reserve") {
+      auto reserved = store_.reserve(numbered("key", number));
+      if (!reserved) return reserved.error().message;
+      reservation_ = std::get<Reservation>(*reserved);
+    } else if (command == "complete") {
+      auto done = store_.complete(reservation_, Outcome::success(numbered("value", number)));
+      if (!done) return done.error().message;
+    } else if (command == "close") {
+      auto closed = store_.close();
+      if (!closed) return closed.error().message;
+    } else if (command == "open") {
+      auto opened = Store::open(where_, options_);
+      if (!opened) return opened.error().message;
+      store_ = std::move(*opened);
     } else if (command != "count") {
       return "there is no command " + command;
     }
@@ -109,7 +128,10 @@ class Writer {
     if (thread_.joinable()) thread_.join();
   }
 
+  const std::string where_;
+  const Options options_;
   Store store_;
+  Reservation reservation_;
   std::optional<Lock> lock_;
   std::atomic<int> done_ = 0;
   std::atomic<bool> stopping_ = false;
@@ -129,7 +151,7 @@ int main(int argc, char** argv) {
     std::cerr << store.error().message << "\n";
     return 1;
   }
-  Writer writer(std::move(*store));
+  Writer writer(argv[1], options, std::move(*store));
   std::cout << "ready" << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream words(line);

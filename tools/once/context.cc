@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 #include "supervise/opening.h"
-#include "supervise/waiting.h"
 #include "text.h"
+#include "writing.h"
 
 namespace once::tool {
 namespace {
@@ -43,13 +43,7 @@ int exit_code(const Error& error) {
 
 void say(std::string_view message) {
   const std::string text = fmt::format("once: {}\n", printable(message, true));
-  std::string_view left = text;
-  while (!left.empty()) {
-    const ssize_t wrote = ::write(STDERR_FILENO, left.data(), left.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return;  // there is nowhere left to say it; the exit code tells
-    left.remove_prefix(static_cast<std::size_t>(wrote));
-  }
+  (void)write_all(STDERR_FILENO, text);  // if it fails the exit code tells
 }
 
 CLI::App* add_command(CLI::App& app, Context& context, std::string name, std::string description,
@@ -104,16 +98,14 @@ Result<Store> open_to_read(const std::string& where, Options options) {
   options.read_only = true;
   options.allow_network_file_system = supervise::basic_options().allow_network_file_system;
   options.create_if_missing = false;
-  return Store::open(where, options);
+  return supervise::open_store(where, options);
 }
 
 Result<Store> open_to_write(const std::string& where) {
   if (auto lasting = check_lasting(where); !lasting) return pass(lasting);
   Options options = supervise::basic_options();
   options.create_if_missing = false;
-  // A guardian that was killed counts as alive until its front has cleaned up, as for `once run`.
-  options.processes = supervise::guarded_processes();
-  return Store::open(where, options);
+  return supervise::open_store(where, options);
 }
 
 Result<Bytes> read_input(const std::string& file) {

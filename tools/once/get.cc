@@ -5,9 +5,9 @@
 
 #include "commands.h"
 #include "json.h"
+#include "once/holder.h"
 #include "output.h"
 #include "run_output.h"
-#include "supervise/waiting.h"
 #include "text.h"
 
 namespace once::tool {
@@ -20,7 +20,7 @@ struct Arguments {
 
 std::string why_in_progress(const std::string& name, const Record& record) {
   const std::string who = to_string(record.holder);
-  if (supervise::guarded_processes()->liveness(record.holder) != Liveness::dead) {
+  if (system_processes()->liveness(record.holder) != Liveness::dead) {
     return fmt::format("{} is in progress ({}, attempt {}); ask again later", name, who,
                        record.attempt);
   }
@@ -57,15 +57,19 @@ std::string why_nothing(const Key& key, const Record& record) {
                      to_string(record.status));
 }
 
+std::string kept_as(const Key& key, const Outcome& outcome) {
+  return fmt::format("{} is kept as a {}{}{}{}{}", key.to_string(), to_string(outcome.kind),
+                     outcome.code.empty() ? "" : ", code ", outcome.code,
+                     outcome.message.empty() ? "" : ": ", outcome.message);
+}
+
 void print_outcome(const Key& key, const Outcome& outcome, Output& out, Context& context) {
   if (outcome.omitted_bytes != 0) {
-    const std::string why =
-        outcome.message.empty()
-            ? fmt::format("of {} bytes was too large to keep", outcome.omitted_bytes)
-            : printable(outcome.message);
-    context.fail(exit_none,
-                 fmt::format("{} was done, but its outcome {}; it will not be done again",
-                             key.to_string(), why));
+    const std::string how = outcome.kind == OutcomeKind::success
+                                ? key.to_string() + " was done, but"
+                                : kept_as(key, outcome) + ";";
+    context.fail(exit_none, fmt::format("{} its outcome {}; it will not be done again", how,
+                                        printable(why_omitted(outcome))));
     return;
   }
   if (outcome.value && outcome.content_type == run_content_type) {
@@ -76,9 +80,7 @@ void print_outcome(const Key& key, const Outcome& outcome, Output& out, Context&
     out.write(*outcome.value);
   }
   if (outcome.kind != OutcomeKind::success) {
-    say(fmt::format("{} is kept as a {}{}{}{}{}", key.to_string(), to_string(outcome.kind),
-                    outcome.code.empty() ? "" : ", code ", outcome.code,
-                    outcome.message.empty() ? "" : ": ", outcome.message));
+    say(kept_as(key, outcome));
   }
 }
 

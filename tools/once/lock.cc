@@ -9,13 +9,13 @@
 #include <CLI/App.hpp>
 #include <cstring>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <variant>
 
 #include "base/error.h"
 #include "commands.h"
 #include "duration.h"
+#include "json.h"
 #include "once/key.h"
 #include "supervise/acquire.h"
 #include "supervise/command_line.h"
@@ -24,6 +24,8 @@
 #include "supervise/patient_store.h"
 #include "supervise/signals.h"
 #include "supervise/supervisor.h"
+#include "text.h"
+#include "writing.h"
 
 namespace once::tool {
 namespace {
@@ -85,8 +87,8 @@ void Lock::ask() {
                                                                      : Status::failed);
     return context_.fail(
         exit_store, fmt::format("the key of lock '{}' has an outcome, given by hand; remove it "
-                                "with: once rm {} {}",
-                                job_.name, job_.where, key_.to_string()));
+                                "with: once rm {}",
+                                job_.name, shell_operands({job_.where, key_.to_string()})));
   }
   hold(*signals, *supervisor, std::get<Reservation>(*acquired));
 }
@@ -152,14 +154,12 @@ void Lock::lost() {
 
 void Lock::report() const {
   if (!context_.json) return;
-  using Json = nlohmann::ordered_json;
   const Json line = {{"key", key_.to_string()},
                      {"status", status_},
                      {"attempt", reservation_ ? Json(reservation_->attempt) : Json(nullptr)},
                      {"token", reservation_ ? Json(reservation_->token.value) : Json(nullptr)},
                      {"exit_code", context_.exit_code}};
-  const std::string text = line.dump() + "\n";
-  (void)!::write(STDERR_FILENO, text.data(), text.size());
+  (void)write_all(STDERR_FILENO, line.dump() + "\n");
 }
 
 struct LockArguments {
@@ -224,8 +224,12 @@ void add_lock(CLI::App& app, Context& context) {
       ->required();
   command->callback([arguments, &context] {
     const auto job = job_of(*arguments);
-    if (!job) return context.fail(job.error());
-    run_locked(*job, context);
+    if (job) return run_locked(*job, context);
+    context.fail(job.error());
+    if (!context.json) return;
+    const Key key("", lock_operation, arguments->name);
+    report_not_begun(false, key.validate() ? Json(key.to_string()) : Json(nullptr),
+                     to_string(job.error().code), context.exit_code);
   });
 }
 

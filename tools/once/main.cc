@@ -8,6 +8,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <exception>
+#include <string_view>
 
 #include "commands.h"
 #include "json.h"
@@ -100,6 +101,19 @@ void print_version(Context& context) {
   out.finish(context);
 }
 
+// With --json `run` and `lock` say in JSON how they ended, also when the command line could not be
+// read: what was read of it by then does not count, and so it is looked for here.
+void report_parse_error(const CLI::App& app, int argc, char** argv, const Context& context) {
+  const std::string path = path_of(app);
+  const bool is_run = path == "once run";
+  if (!is_run && path != "once lock") return;
+  for (int i = 1; i < argc && std::string_view(argv[i]) != "--"; ++i) {
+    if (std::string_view(argv[i]) != "--json") continue;
+    return report_not_begun(is_run, nullptr, to_string(ErrorCode::invalid_argument),
+                            context.exit_code);
+  }
+}
+
 int run(int argc, char** argv) {
   occupy_standard_streams();
   Context context;
@@ -124,6 +138,7 @@ int run(int argc, char** argv) {
     const std::string missing = missing_below(app);
     context.fail(exit_usage, fmt::format("{}; see `{} --help`",
                                          missing.empty() ? error.what() : missing, path_of(app)));
+    report_parse_error(app, argc, argv, context);
   } catch (const CLI::ParseError& error) {
     const bool unknown = app.get_subcommands().empty() && !app.remaining().empty() &&
                          !app.remaining().front().starts_with('-');
@@ -131,6 +146,7 @@ int run(int argc, char** argv) {
                  unknown ? fmt::format("there is no subcommand '{}'; `once --help` lists them",
                                        app.remaining().front())
                          : fmt::format("{}; see `{} --help`", error.what(), path_of(app)));
+    report_parse_error(app, argc, argv, context);
   }
   return context.exit_code;
 }

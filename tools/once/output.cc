@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "interrupts.h"
+#include "writing.h"
 
 namespace once::tool {
 namespace {
@@ -58,16 +59,11 @@ bool Output::line(std::string_view text) {
 }
 
 bool Output::flush() {
-  std::string_view left = buffer_;
-  while (!stopped_ && !left.empty()) {
-    const ssize_t wrote = ::write(STDOUT_FILENO, left.data(), left.size());
-    if (wrote >= 0) {
-      left.remove_prefix(static_cast<std::size_t>(wrote));
-    } else if (errno != EINTR) {
-      stopped_ = true;
-      error_ = errno;
-    }
-    if (Interrupts::caught() != 0) stopped_ = true;
+  if (!stopped_) {
+    const auto interrupted = [] { return Interrupts::caught() != 0; };
+    const int failed = write_all(STDOUT_FILENO, buffer_, interrupted);
+    if (failed != EINTR) error_ = failed;
+    stopped_ = failed != 0 || interrupted();
   }
   buffer_.clear();
   return !stopped_;

@@ -34,21 +34,13 @@
 #include "supervise/signals.h"
 #include "supervise/stream.h"
 #include "supervise/supervisor.h"
+#include "text.h"
+#include "writing.h"
 
 namespace once::tool {
 namespace {
 
 using namespace supervise;
-
-// All of `bytes`. False when it could not be written; a reader that went away is no failure.
-bool write_all(int fd, ByteView bytes) {
-  while (!bytes.empty()) {
-    const auto wrote = retry([&] { return ::write(fd, bytes.data(), bytes.size()); });
-    if (wrote < 0) return errno == EPIPE;
-    bytes.remove_prefix(static_cast<std::size_t>(wrote));
-  }
-  return true;
-}
 
 std::string how_ended(int wait_status) {
   if (!WIFSIGNALED(wait_status)) {
@@ -78,7 +70,7 @@ class Kept {
   [[nodiscard]] Outcome outcome(int wait_status) {
     const int code = shell_code(wait_status);
     Outcome outcome;
-    if (code != 0) outcome = Outcome::failure(fmt::format("exit-{}", code), how_ended(wait_status));
+    if (code != 0) outcome = Outcome::failure(failure_code(code), how_ended(wait_status));
     if (WIFSIGNALED(wait_status)) outcome.kind = OutcomeKind::killed;
     outcome.content_type = run_content_type;
     output_.exit_code = code;
@@ -110,6 +102,11 @@ class Run {
   Result<void> write_guardian_died(Store& store, const Reservation& reservation);
   void replay(const Replay& replay);
   void replay_foreign(const Outcome& outcome);
+  void replay_omitted(const Outcome& outcome);
+  // Writes to one of our streams. A reader that went away is no failure.
+  void hand_out(int fd, ByteView bytes);
+  // `whole`: what the command wrote is kept, if its outcome is.
+  void not_passed_on(int fd, int failed, bool whole);
   void reject(const Replay& replay);
   void in_doubt(std::string_view why);
   void refuse(const Error& error);
@@ -187,10 +184,9 @@ void Run::carry_out(const Signals& signals, Supervisor& supervisor,
   keeper.stop();
   supervisor.finish();
   flush(signals, output);
-  for (const auto& [stream, name] : {std::pair(&out, "stdout"), std::pair(&err, "stderr")}) {
-    if (stream->failure() == 0) continue;
-    say(fmt::format("{} could not be written: {}; what was kept is printed by: once run, again",
-                    name, std::strerror(stream->failure())));
+  for (const auto& [stream, fd] :
+       {std::pair(&out, STDOUT_FILENO), std::pair(&err, STDERR_FILENO)}) {
+    if (stream->failure() != 0) not_passed_on(fd, stream->failure(), !kept.over());
   }
 }
 
@@ -281,13 +277,18 @@ Result<void> Run::write_guardian_died(Store& store, const Reservation& reservati
 
 void Run::in_doubt(std::string_view why) {
   const std::string key = job_.key.to_string();
+  const std::string which = shell_operands({job_.where, key});
+  const std::string_view verdict = "--as success|failure|rerun";
+  // Nothing behind -- is an option.
+  const std::string decide = which.starts_with("--") ? fmt::format("{} {}", verdict, which)
+                                                     : fmt::format("{} {}", which, verdict);
   status_ = to_string(Status::in_doubt);
   context_.fail(
       exit_in_doubt,
       fmt::format("key '{}' is in doubt: {}, and nobody knows whether the command did its "
                   "work. Find out, then decide:\n"
-                  "  once resolve {} {} --as success|failure|rerun",
-                  key, why, job_.where, key));
+                  "  once resolve {}",
+                  key, why, decide));
 }
 
 void Run::refuse(const Error& error) {
@@ -295,12 +296,6 @@ void Run::refuse(const Error& error) {
   switch (error.code) {
     case ErrorCode::in_doubt:
       return in_doubt("the run before was cut off");
-    case ErrorCode::outcome_omitted:
-      status_ = to_string(Status::completed);
-      return context_.fail(exit_store,
-                           fmt::format("key '{}' was run already and does not run again, but what "
-                                       "the command wrote is not kept: {}",
-                                       key, error.message));
     default:
       return give_up(error);
   }
@@ -311,31 +306,59 @@ void Run::replay(const Replay& replay) {
   replayed_ = true;
   token_ = replay.provenance.token;
   attempt_ = replay.provenance.attempt;
-  if (outcome.omitted_bytes != 0) {
-    return refuse(
-        Error{.code = ErrorCode::outcome_omitted,
-              .message = fmt::format("{} bytes were too large to keep", outcome.omitted_bytes)});
-  }
   status_ = to_string(outcome.kind == OutcomeKind::success ? Status::completed : Status::failed);
+  if (outcome.omitted_bytes != 0) return replay_omitted(outcome);
   if (outcome.content_type != run_content_type || !outcome.value) return replay_foreign(outcome);
   const auto output = decode_run_output(*outcome.value);
   if (!output) return context_.fail(output.error());
   note_err(output->err);
   context_.exit_code = output->exit_code;
-  const bool out = write_all(STDOUT_FILENO, output->out);
-  if (!write_all(STDERR_FILENO, output->err) || !out) {
-    context_.fail(exit_store, "what the command wrote could not all be written");
+  hand_out(STDOUT_FILENO, output->out);
+  hand_out(STDERR_FILENO, output->err);
+}
+
+// Of a command that failed its exit code is kept all the same; one that did its work has more to
+// give than that it did.
+void Run::replay_omitted(const Outcome& outcome) {
+  std::string how = "was run already";
+  int code = exit_store;
+  if (outcome.kind != OutcomeKind::success) {
+    how += " (" + (outcome.message.empty() ? outcome.code : outcome.message) + ")";
+    code = exit_code_in(outcome).value_or(exit_store);
   }
+  context_.fail(code, fmt::format("key '{}' {} and does not run again; what the command wrote {}",
+                                  job_.key.to_string(), how, why_omitted(outcome)));
+}
+
+void Run::hand_out(int fd, ByteView bytes) {
+  const int failed = write_all(fd, bytes);
+  if (failed != 0 && failed != EPIPE) not_passed_on(fd, failed, true);
+}
+
+void Run::not_passed_on(int fd, int failed, bool whole) {
+  const std::string what =
+      fmt::format("{} could not be written: {}", fd == STDOUT_FILENO ? "stdout" : "stderr",
+                  std::strerror(failed));
+  const bool is_kept =
+      status_ == to_string(Status::completed) || status_ == to_string(Status::failed);
+  if (!is_kept) return say(what);  // that nothing came of it is worse, and has its exit code
+  context_.fail(
+      exit_store,
+      whole ? what + "; the outcome is kept, and is printed by the same command again" : what);
 }
 
 void Run::reject(const Replay& replay) {
   token_ = replay.provenance.token;
   attempt_ = replay.provenance.attempt;
   status_ = to_string(ErrorCode::already_done);
+  const std::string key = job_.key.to_string();
+  const std::string next = replay.outcome.omitted_bytes == 0
+                               ? "it is printed by: once get " + shell_operands({job_.where, key})
+                               : "what the command wrote " + why_omitted(replay.outcome);
   context_.fail(exit_done,
                 fmt::format("key '{}' has an outcome already, and --reject asks for an error then; "
-                            "it is printed by: once get {} {}",
-                            job_.key.to_string(), job_.where, job_.key.to_string()));
+                            "{}",
+                            key, next));
 }
 
 // An outcome that no command gave, but somebody by hand: `once resolve`.
@@ -344,9 +367,7 @@ void Run::replay_foreign(const Outcome& outcome) {
     const std::string why = outcome.message.empty() ? outcome.code : outcome.message;
     return context_.fail(exit_none, why.empty() ? "resolved as a failure" : why);
   }
-  if (outcome.value && !write_all(STDOUT_FILENO, *outcome.value)) {
-    context_.fail(exit_store, fmt::format("cannot write to stdout: {}", std::strerror(errno)));
-  }
+  if (outcome.value) hand_out(STDOUT_FILENO, *outcome.value);
 }
 
 void Run::report() const {
@@ -360,7 +381,7 @@ void Run::report() const {
   for (const std::string& name : differing_fields_) {
     line["differing_fields"].push_back(text_json(name));
   }
-  write_all(STDERR_FILENO, (line_open_ ? "\n" : "") + line.dump() + "\n");
+  (void)write_all(STDERR_FILENO, (line_open_ ? "\n" : "") + line.dump() + "\n");
 }
 
 // ---- The command line ---------------------------------------------------------------------------
@@ -495,8 +516,12 @@ void add_run(CLI::App& app, Context& context) {
       ->required();
   command->callback([arguments, &context] {
     const auto job = job_of(*arguments);
-    if (!job) return context.fail(job.error());
-    run_once(*job, context);
+    if (job) return run_once(*job, context);
+    context.fail(job.error());
+    if (!context.json) return;
+    const auto key = key_of(*arguments);
+    report_not_begun(true, key ? Json(key->to_string()) : Json(nullptr),
+                     to_string(job.error().code), context.exit_code);
   });
 }
 

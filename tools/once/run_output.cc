@@ -1,6 +1,10 @@
 #include "run_output.h"
 
+#include <fmt/format.h>
+
+#include <charconv>
 #include <cstdint>
+#include <system_error>
 
 #include "base/coding.h"
 #include "base/error.h"
@@ -9,6 +13,7 @@ namespace once::tool {
 namespace {
 
 constexpr std::uint8_t run_output_version = 1;
+constexpr std::string_view failure_prefix = "exit-";
 
 }  // namespace
 
@@ -41,6 +46,27 @@ Result<RunOutput> decode_run_output(ByteView value) {
                 "see it with --json");
   }
   return output;
+}
+
+std::string failure_code(int exit_code) {
+  return fmt::format("{}{}", failure_prefix, exit_code);
+}
+
+std::optional<int> exit_code_in(const Outcome& outcome) {
+  std::string_view code = outcome.code;
+  if (outcome.content_type != run_content_type) return std::nullopt;
+  if (!code.starts_with(failure_prefix)) return std::nullopt;
+  code.remove_prefix(failure_prefix.size());
+  int number = 0;
+  const auto [end, failed] = std::from_chars(code.data(), code.data() + code.size(), number);
+  const bool whole = failed == std::errc{} && end == code.data() + code.size();
+  return whole && number > 0 && number < 256 ? std::optional(number) : std::nullopt;
+}
+
+std::string why_omitted(const Outcome& outcome) {
+  // The message of a failure tells how it failed.
+  if (outcome.kind == OutcomeKind::success && !outcome.message.empty()) return outcome.message;
+  return fmt::format("({} bytes) was too large to keep", outcome.omitted_bytes);
 }
 
 }  // namespace once::tool

@@ -6,9 +6,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <csignal>
 #include <string_view>
+
+#include "writing.h"
 
 namespace once::tool {
 namespace {
@@ -23,18 +24,6 @@ constexpr std::string_view home = "\x1b[H";
 constexpr std::string_view clear_line = "\x1b[2K";
 constexpr std::string_view end_of_line = "\r\n";
 constexpr std::string_view clear_below = "\x1b[J";
-
-bool write_all(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t wrote = ::write(STDOUT_FILENO, bytes.data(), bytes.size());
-    if (wrote >= 0) {
-      bytes.remove_prefix(static_cast<std::size_t>(wrote));
-    } else if (errno != EINTR) {
-      return false;
-    }
-  }
-  return true;
-}
 
 }  // namespace
 
@@ -51,11 +40,11 @@ Screen::Screen() {
     raw.c_cc[VTIME] = 0;
     keys_ = ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &raw) == 0;
   }
-  (void)write_all(enter);  // show() tells when there is nobody to write to
+  (void)write_all(STDOUT_FILENO, enter);  // show() tells when there is nobody to write to
 }
 
 Screen::~Screen() {
-  (void)write_all(leave);
+  (void)write_all(STDOUT_FILENO, leave);
   ::sigaction(SIGWINCH, &resized_before_, nullptr);
   if (keys_) ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
 }
@@ -79,7 +68,7 @@ bool Screen::show(const std::vector<std::string>& lines) {
   }
   if (rows < high) bytes += clear_below;
   bytes += end_picture;
-  return write_all(bytes);
+  return write_all(STDOUT_FILENO, bytes) == 0;
 }
 
 std::optional<char> Screen::key() const {

@@ -141,4 +141,33 @@ std::optional<Bytes> from_base64(std::string_view text) {
   return bytes;
 }
 
+std::string shell_word(std::string_view word) {
+  constexpr std::string_view plain = "%+,-./:=@_";
+  const bool needs_none = !word.empty() && std::ranges::all_of(word, [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           plain.contains(c);
+  });
+  if (needs_none) return std::string(word);
+  std::string quoted = "'";
+  for (const char c : word) {
+    if (c == '\'') {
+      quoted += "'\\''";
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted + "'";
+}
+
+std::string shell_operands(std::initializer_list<std::string_view> words) {
+  const bool dashes =
+      std::ranges::any_of(words, [](std::string_view word) { return word.starts_with('-'); });
+  std::string text = dashes ? "--" : "";
+  for (const std::string_view word : words) {
+    if (!text.empty()) text += ' ';
+    text += shell_word(word);
+  }
+  return text;
+}
+
 }  // namespace once::tool

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -31,5 +32,11 @@ namespace once::tool {
 // RFC 4648, section 4, with padding. Decoding takes only what encoding gives.
 [[nodiscard]] std::string to_base64(ByteView bytes);
 [[nodiscard]] std::optional<Bytes> from_base64(std::string_view text);
+
+// `word` as a shell reads it: as it is where nothing in it means something there, else in quotes.
+[[nodiscard]] std::string shell_word(std::string_view word);
+// Words that are no options, to be put last on a command line: behind -- if one looks like an
+// option.
+[[nodiscard]] std::string shell_operands(std::initializer_list<std::string_view> words);
 
 }  // namespace once::tool

@@ -61,7 +61,11 @@ Result<void> Watch::add(const std::string& path) {
                 "fs.inotify.max_user_watches with sysctl",
                 path);
   }
-  return fail(code_of(error), "cannot watch '{}': {}", path, std::strerror(error));
+  const ErrorCode code = code_of(error);
+  if (code == ErrorCode::store_missing) {
+    return fail(code, "there is no store at {}; check the path", path);
+  }
+  return fail(code, "cannot watch '{}': {}", path, std::strerror(error));
 }
 
 Result<void> Watch::look_again() {

@@ -215,6 +215,11 @@ Result<void> StoreDirectory::check(const std::string& path) {
   return check_format(path, **format);
 }
 
+Result<void> StoreDirectory::check_not_newer(const std::string& path) {
+  const auto format = read_marker(path);
+  return format && *format ? check_format(path, **format) : Result<void>();
+}
+
 Result<void> StoreDirectory::prepare(bool create, bool discard) {
   auto format = read_marker(path_);
   if (!format) return pass(format);

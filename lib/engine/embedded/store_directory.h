@@ -32,6 +32,9 @@ class StoreDirectory {
                                      const Clock& clock, bool discard = false);
   // Checks that `path` can be read as a store; changes nothing.
   static Result<void> check(const std::string& path);
+  // Refuses what a newer version has written; a marker that is gone or damaged says nothing.
+  // Errors: newer_format.
+  static Result<void> check_not_newer(const std::string& path);
 
   StoreDirectory(StoreDirectory&& other) noexcept;
   StoreDirectory& operator=(StoreDirectory&&) = delete;

@@ -16,6 +16,7 @@
 #include "base/files.h"
 #include "container/container.h"
 #include "container/host_file.h"
+#include "engine/embedded/store_directory.h"
 
 namespace once::engine {
 namespace {
@@ -134,6 +135,7 @@ class FilesInDirectory final : public DamagedFiles {
                   "{} is no Once store (the directory holds nothing of one); nothing was changed",
                   path_);
     }
+    if (auto known = StoreDirectory::check_not_newer(path_); !known) return known;
     if (auto idle = check_idle(); !idle) return idle;
     read_inventory();
     return {};

@@ -9,6 +9,7 @@
 #include "base/process.h"
 #include "once/clock.h"
 #include "once/coordinator.h"
+#include "opening.h"
 #include "patient_store.h"
 #include "waiting.h"
 
@@ -32,7 +33,17 @@ Result<Look> look(const Where& where, const Key& key, const ReserveOptions& opti
     if (auto* replay = std::get_if<Replay>(&*answer)) return Look(Acquired(std::move(*replay)));
     return Look(Acquired(std::get<Reservation>(std::move(*answer))));
   }
-  if (answer.error().code != ErrorCode::busy) return pass(answer);
+  const ErrorCode why = answer.error().code;
+  if (why != ErrorCode::busy && why != ErrorCode::outcome_omitted) return pass(answer);
+  if (why == ErrorCode::outcome_omitted) {
+    auto tombstone = store->find(key);
+    if (!tombstone) return pass(tombstone);
+    if (!*tombstone || !(*tombstone)->outcome) return pass(answer);
+    const Record& record = (*tombstone)->record;
+    return Look(Acquired(Replay{
+        .outcome = *(*tombstone)->outcome,
+        .provenance = {.token = record.token, .attempt = record.attempt, .replayed = true}}));
+  }
   // Nobody but its coordinator, however long one waits.
   auto transaction = find_transaction(*store, key);
   if (!transaction) return pass(transaction);
@@ -40,6 +51,20 @@ Result<Look> look(const Where& where, const Key& key, const ReserveOptions& opti
   auto found = store->find(key);
   if (!found) return pass(found);
   return Look(*found ? std::optional(found->value().record) : std::nullopt);
+}
+
+// Whether the reservation that was seen is over. Looks as a reader does, who holds nobody up; what
+// cannot be read now may be read the next time.
+bool has_finished(const std::string& where, const Key& key, const Record& seen) {
+  Options options = basic_options();
+  options.create_if_missing = false;
+  options.read_only = true;
+  auto store = open_store(where, options);
+  if (!store) return false;
+  const auto found = store->find(key);
+  if (!found) return false;
+  return !*found || (*found)->record.status != Status::in_progress ||
+         (*found)->record.token != seen.token;
 }
 
 Error still_busy(const Key& key, const std::optional<Record>& record, Duration waited) {
@@ -73,7 +98,8 @@ Result<Acquired> acquire(const Where& where, const Key& key, ReserveOptions opti
     const Duration waited = clock->since_boot() - start;
     if (waited >= wait) return std::unexpected(still_busy(key, record, waited));
     if (!record || record->status != Status::in_progress) continue;  // it finished in between
-    if (const auto signal = wait_for_holder(*record, wait - waited, signals)) {
+    const auto finished = [&] { return has_finished(where.path, key, *record); };
+    if (const auto signal = wait_for_holder(*record, wait - waited, signals, finished)) {
       return Acquired(Interrupted{.signal = *signal});
     }
   }

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <iterator>
 
+#include "base/process.h"
 #include "message.h"
 #include "once/holder.h"
 #include "tree.h"
@@ -55,7 +56,7 @@ void Guardian::run() {
 
 void Guardian::prepare() {
   // Not "once", so that killall -9 of that name leaves somebody to clean up.
-  ::prctl(PR_SET_NAME, "once-guardian");
+  name_guardian(static_cast<std::uint32_t>(job_.front));
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   sigset_t set;
   ::sigfillset(&set);

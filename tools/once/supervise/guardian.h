@@ -6,7 +6,9 @@
 // - The guardian is who holds the reservation (ReserveOptions::holder). A guardian that is dead
 //   means that everything below it is dead, so that a key is taken over only then.
 // - The front dies without a word (kill -9): the guardian kills everything below it, then ends.
-// - The guardian dies: the front, which is a subreaper too, does the same; see supervisor.h.
+// - The guardian dies: the front, which is a subreaper too, does the same; see supervisor.h. Until
+//   then it keeps the guardian as a zombie, which counts as alive (base/process.h,
+//   name_guardian()).
 // - All is well: the guardian stays until the outcome is on disk and then leaves without touching
 //   anything, so that a daemon which the command started on purpose lives on.
 //

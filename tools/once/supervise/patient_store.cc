@@ -2,7 +2,6 @@
 
 #include "once/clock.h"
 #include "opening.h"
-#include "waiting.h"
 
 namespace once::supervise {
 namespace {
@@ -18,11 +17,10 @@ Result<Store> open_patiently(const std::string& where, std::optional<Layout> mak
   options.create_if_missing = make.has_value();
   options.layout = make.value_or(options.layout);
   options.open_timeout_ms = slice;
-  options.processes = guarded_processes();
   const auto clock = system_clock();
   const Duration deadline = clock->since_boot() + open_patience;
   for (;;) {
-    auto store = Store::open(where, options);
+    auto store = open_store(where, options);
     if (store || store.error().code != ErrorCode::store_locked) return store;
     if (give_up() || clock->since_boot() >= deadline) return store;
   }
