@@ -51,9 +51,10 @@ class Executor::Impl::Batch {
   Result<void> keep(const Round& round, std::vector<Result<Outcome>>&& outcomes, bool begun,
                     const std::exception_ptr& thrown);
   Result<void> answer_others(Round& round);
-  // Until one of the keys that are held changes. False when the time is over or the call is
-  // cancelled; the keys have the answers then.
-  [[nodiscard]] bool wait(const Round& round, std::uint64_t ticket);
+  // Until one of the keys that are held changes, or it is worth to look at one of them again. False
+  // when the time is over or the call is cancelled; the keys have the answers then.
+  [[nodiscard]] bool wait(const Round& round, std::span<const std::uint64_t> tickets);
+  [[nodiscard]] bool wait_for_any(const Round& round, std::span<const std::uint64_t> tickets);
 
   Impl& executor_;
   Store::Impl& inner_;
@@ -262,12 +263,27 @@ Result<void> Executor::Impl::Batch::answer_others(Round& round) {
   return {};
 }
 
-bool Executor::Impl::Batch::wait(const Round& round, std::uint64_t ticket) {
+// As Store::Impl::wait_for() for each of them.
+bool Executor::Impl::Batch::wait_for_any(const Round& round,
+                                         std::span<const std::uint64_t> tickets) {
+  Duration until = deadline_;
+  std::vector<ledger::Waiters::Watched> watched;
+  for (const auto& [i, error] : round.busy) {
+    Duration look = deadline_;
+    if (!inner_.next_look(keys_[i], look)) return false;
+    until = std::min(until, look);
+    watched.push_back({.key = &keys_[i], .ticket = tickets[i]});
+  }
+  inner_.waiters.wait_any(watched, *inner_.clock, until);
+  return true;
+}
+
+bool Executor::Impl::Batch::wait(const Round& round, std::span<const std::uint64_t> tickets) {
   const auto& [first, busy] = round.busy.front();
   const bool stop = call_.stop.stop_requested();
   if (!stop && inner_.clock->since_boot() < deadline_) {
     if (!std::exchange(told_wait_, true)) executor_.tell_wait(keys_[first], busy);
-    if (inner_.wait_for(keys_[first], ticket, deadline_)) return true;
+    if (wait_for_any(round, tickets)) return true;
   }
   for (const auto& [i, error] : round.busy) {
     inner_.count(keys_[i], error);
@@ -286,7 +302,8 @@ Result<std::vector<Result<Store::Answer>>> Executor::Impl::Batch::run() {
     const std::vector<std::size_t> open = left();
     if (open.empty()) break;
     Round round;
-    // All of the tickets, since which of the keys will be waited for shows only then.
+    // All of the tickets, since which of the keys will be waited for shows only then. One notified
+    // meanwhile is looked at again at once.
     std::vector<std::uint64_t> tickets(keys_.size());
     for (const std::size_t i : open) tickets[i] = inner_.waiters.ticket(keys_[i]);
     if (auto reserved = reserve(round); !reserved) return pass(reserved);
@@ -295,7 +312,7 @@ Result<std::vector<Result<Store::Answer>>> Executor::Impl::Batch::run() {
     if (round.busy.empty() || !round.granted.empty() || round.look_again) continue;
     const std::size_t first = round.busy.front().first;
     const std::stop_callback wake(call_.stop, [&] { inner_.waiters.notify(keys_[first]); });
-    if (!wait(round, tickets[first])) break;
+    if (!wait(round, tickets)) break;
   }
   std::vector<Result<Store::Answer>> answers;
   answers.reserve(answers_.size());

@@ -9,6 +9,8 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "base/mutex.h"
 #include "once/clock.h"
@@ -23,16 +25,32 @@ class Waiters {
   // Returns when `key` was notified since `ticket`, when `clock` reads `deadline` since boot, or
   // after close().
   void wait(const Key& key, std::uint64_t ticket, const Clock& clock, Duration deadline);
+  // The same for several keys, each with its ticket: returns when any of them was notified.
+  struct Watched {
+    const Key* key = nullptr;
+    std::uint64_t ticket = 0;
+  };
+  void wait_any(std::span<const Watched> watched, const Clock& clock, Duration deadline);
   void notify(const Key& key);
   // Wakes everyone, for good.
   void close();
 
  private:
+  // Of one who waits for several keys. Rung with the mutex of a slot held, and takes nothing
+  // itself.
+  struct Bell {
+    Mutex mutex{};
+    CondVar changed{};
+    bool rung ONCE_GUARDED_BY(mutex) = false;
+    void ring();
+  };
   struct Slot {
     Mutex mutex{};
     CondVar changed{};
     std::uint64_t count ONCE_GUARDED_BY(mutex) = 0;
     bool closed ONCE_GUARDED_BY(mutex) = false;
+    std::vector<Bell*> bells ONCE_GUARDED_BY(mutex){};
+    void wake() ONCE_REQUIRES(mutex);
   };
   Slot& slot_of(const Key& key);
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <thread>
+#include <vector>
 
 #include "base/manual_clock.h"
 
@@ -48,4 +49,37 @@ TEST_CASE("closing wakes everybody for good") {
   waiters.close();
   waiting.join();
   waiters.wait("k", waiters.ticket("k"), clock, clock.since_boot() + 24h);
+}
+
+TEST_CASE("who waits for several keys is woken by any, by the deadline, and by closing") {
+  ledger::Waiters waiters;
+  ManualClock clock;
+  const std::vector<Key> keys{"a", "b", "c", "a"};
+  const auto watch = [&] {
+    std::vector<ledger::Waiters::Watched> watched;
+    for (const Key& key : keys) watched.push_back({.key = &key, .ticket = waiters.ticket(key)});
+    return watched;
+  };
+  for (const Key& key : keys) {
+    const auto watched = watch();
+    waiters.notify(key);
+    waiters.wait_any(watched, clock, clock.since_boot() + 24h);  // returns at once
+    std::thread waiting([&, again = watch(), deadline = clock.since_boot() + 24h] {
+      waiters.wait_any(again, clock, deadline);
+    });
+    waiters.notify(key);
+    waiting.join();
+  }
+  std::thread late([&, watched = watch(), deadline = clock.since_boot() + 1h] {
+    waiters.wait_any(watched, clock, deadline);
+  });
+  clock.advance(1h);
+  late.join();
+  std::thread waiting([&, watched = watch(), deadline = clock.since_boot() + 24h] {
+    waiters.wait_any(watched, clock, deadline);
+  });
+  waiters.close();
+  waiting.join();
+  // Nobody is left to be woken.
+  for (const Key& key : keys) waiters.notify(key);
 }
