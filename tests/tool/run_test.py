@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import pathlib
 import pty
 import shlex
 import signal
@@ -15,6 +16,13 @@ from common import TIMEOUT_S, TOOL, held, main, remove
 from supervised import KILL, SupervisedTest, ended
 
 WRITER = os.path.abspath(os.environ.get("ONCE_WRITER", "build/tests/tool/writer"))
+
+
+def blocks(pid, number):
+    """Whether a process blocks a signal, as `once run` does from early on."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    blocked = next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk:"))
+    return bool(int(blocked, 16) >> (number - 1) & 1)
 
 
 class Writer:
@@ -278,9 +286,8 @@ class ExitCode(SupervisedTest):
         options = ["--lease", "300ms", "--on-crash", "rerun", "--no-fingerprint", "--json"]
         first = self.start(self.arguments(self.tree, options))
         self.up.wait()
-        before = self.openings()
         waiting = self.start(self.arguments("true", ["--wait", "1h", "--json", "--no-fingerprint"]))
-        self.wait_until(lambda: self.openings() > before)
+        self.wait_until(lambda: blocks(waiting.pid, signal.SIGTERM))
         waiting.terminate()
         said = json.loads(self.finish(waiting, 128 + signal.SIGTERM)[1].splitlines()[-1])
         self.assertEqual((said["status"], said["token"]), ("interrupted", None))

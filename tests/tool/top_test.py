@@ -86,6 +86,17 @@ def names(lines):
     return [line.split()[-1] for line in lines[head + 1 :] if line.strip() and "quit" not in line]
 
 
+# In the order in which they are printed; between the last two stands average_ttl, which changes.
+FIGURES = ["active", "in_progress", "completed", "failed", "in_doubt", "released", "expired", "bytes"]
+
+
+def plain(done):
+    """What is printed where there is no terminal: the figures by name, and the names of labels."""
+    columns = [line.split("\t") for line in done.stdout.decode().splitlines()]
+    return ({line[0]: int(line[1]) for line in columns if len(line) == 2},
+            [line[-1] for line in columns if len(line) != 2])
+
+
 class Top(ToolTest):
     def store(self, layout=None):
         return self.make_store(
@@ -117,23 +128,46 @@ class Top(ToolTest):
                              [("", 1), ("charge", 5), ("refund", 1)])
             self.assertEqual(operations[1]["in_doubt"], 1)
             text = self.once("stats", store, "--by", "tenant").stdout.decode().splitlines()
-            self.assertEqual([line.split()[-1] for line in text], ["tenant", "-", "acme", "beta"])
+            columns = [line.split("\t") for line in text]
+            self.assertEqual([line[-1] for line in columns], ["-", "acme", "beta"])
+            self.assertEqual([[int(number) for number in line[:7] + line[8:9]] for line in columns],
+                             [[of[name] for name in FIGURES] for of in tenants])
+            self.assertAlmostEqual(int(columns[1][7]), tenants[1]["average_ttl"], delta=10_000)
             self.assertNotIn("by", self.json_of("stats", store))
         self.once("stats", store, "--by", "colour", code=64)
 
+    def test_stats_by_in_a_terminal(self):
+        terminal = Terminal(self, "stats", self.store(), "--by", "tenant")
+        self.assertEqual(terminal.end(), 0)
+        text = terminal.bytes.decode().splitlines()
+        self.assertEqual([line.split()[-1] for line in text if line.strip()],
+                         ["tenant", "-", "acme", "beta"])
+
+    def test_names_are_written_as_in_keys(self):
+        store = self.make_store(answered("a%2Fb/%25%09/x"))
+        for command in (["stats", store, "--by", "both"], ["top", store]):
+            self.assertEqual(plain(self.once(*command))[1], ["a%2Fb/%25%09"])
+        terminal = Terminal(self, "top", store, "--interval", "60s")
+        terminal.until(lambda lines: names_or_none(lines) == ["a%2Fb/%25%09"], "the same")
+
     def test_where_nobody_can_press_q_it_prints_once(self):
         store = self.store()
-        lines = self.once("top", store).stdout.decode().splitlines()
-        self.assertNotIn("\x1b", "".join(lines))
-        self.assertIn("7 active, 1 in progress, 1 in doubt", lines[1])
-        self.assertIn("1 pending (oldest 1h), 1 delivered, 1 dead", lines[2])
+        figures, labels = plain(self.once("top", store))
+        self.assertEqual([figures[name] for name in
+                          ("active", "in_progress", "in_doubt", "events_pending",
+                           "events_delivered", "events_dead")], [7, 1, 1, 1, 1, 1])
+        self.assertNotIn("completed_per_second", figures)  # there is nothing to compare with
+        self.assertEqual(figures.keys(), {name for name, value in self.json_of("top", store).items()
+                                          if isinstance(value, int)})
+        self.assertEqual(labels, ["acme/charge", "beta/charge", "-/-", "acme/refund"])
         waiting = self.make_store(event_row(1, retries=1, next_attempt_at=NOW + HOUR))
-        self.assertIn("1 pending (oldest 1h, 1 to be retried), 0 delivered",
-                      self.once("top", waiting).stdout.decode())
-        self.assertEqual(self.json_of("top", waiting)["events_waiting"], 1)
-        self.assertEqual(names(lines), ["acme/charge", "beta/charge", "-/-", "acme/refund"])
-        by_bytes = self.once("top", store, "--sort", "bytes", "--by", "operation").stdout.decode()
-        self.assertEqual(names(by_bytes.splitlines())[0], "refund")
+        self.assertEqual(plain(self.once("top", waiting))[0]["events_waiting"], 1)
+        by_bytes = self.once("top", store, "--sort", "bytes", "--by", "operation")
+        self.assertEqual(plain(by_bytes)[1][0], "refund")
+        two = self.once("top", store, "--count", "2", "--interval", "100ms").stdout
+        first, second = two.decode().split("\n\n")
+        self.assertNotIn("per_second", first)
+        self.assertIn("\ncompleted_per_second\t0.0\n", second)
         for wrong in (["--interval", "1ms"], ["--interval", "x"], ["--sort", "colour"],
                       ["--by", "x"], ["--count", "-1"]):
             self.once("top", store, *wrong, code=64)

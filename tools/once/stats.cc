@@ -54,6 +54,12 @@ std::vector<Line> lines_of(const Stats& stats) {
 }
 
 void print_labels(const std::vector<LabelStats>& labels, By by, Output& out) {
+  if (!out.terminal()) {
+    for (const LabelStats& of : labels) {
+      if (!out.line(plain_line(of, by))) return;
+    }
+    return;
+  }
   const auto line = [&](const auto& active, const auto& in_progress, const auto& completed,
                         const auto& failed, const auto& in_doubt, const auto& expired,
                         const auto& ttl, const auto& bytes, const std::string& name) {

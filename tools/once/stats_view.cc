@@ -38,7 +38,7 @@ void add(LabelStats& to, const LabelStats& more) {
 }
 
 std::string shown(const Bytes& part) {
-  return part.empty() ? "-" : printable(part);
+  return part.empty() ? "-" : escape(part);
 }
 
 }  // namespace
@@ -74,6 +74,12 @@ std::string name_of(const LabelStats& label, By by) {
   if (by == By::tenant) return shown(label.tenant);
   if (by == By::operation) return shown(label.operation);
   return fmt::format("{}/{}", shown(label.tenant), shown(label.operation));
+}
+
+std::string plain_line(const LabelStats& label, By by) {
+  return fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}", label.active(), label.in_progress,
+                     label.completed, label.failed, label.in_doubt, label.released, label.expired,
+                     label.average_ttl.count(), label.bytes, name_of(label, by));
 }
 
 Json to_json(const LabelStats& label, By by) {

@@ -20,8 +20,13 @@ enum class By { tenant, operation, both };
 // count are empty.
 [[nodiscard]] std::vector<LabelStats> grouped(const std::vector<LabelStats>& labels, By by);
 
-// For people: "tenant/operation", or the one part; "-" for an empty part, "others".
+// "tenant/operation", or the one part, each as it stands in a written key; "-" for an empty part,
+// "others".
 [[nodiscard]] std::string name_of(const LabelStats& label, By by);
+
+// For programs that read lines: the figures in the order of to_json(), and the name, with tabs
+// between them.
+[[nodiscard]] std::string plain_line(const LabelStats& label, By by);
 
 [[nodiscard]] Json to_json(const LabelStats& label, By by);
 

@@ -133,7 +133,7 @@ Result<void> print(Looking& looking, const TopView& view, Duration interval, std
       out.line(to_line(to_json(*sample, view)));
     } else {
       if (i != 0) out.line("");
-      for (const std::string& line : top_lines(out, *sample, view, 0)) out.line(line);
+      for (const std::string& line : plain_lines(*sample, view)) out.line(line);
     }
     if (!out.flush()) return {};
   }

@@ -219,4 +219,20 @@ Json to_json(const Sample& sample, const TopView& view) {
   return json;
 }
 
+std::vector<std::string> plain_lines(const Sample& sample, const TopView& view) {
+  std::vector<std::string> lines;
+  const Json json = to_json(sample, view);
+  for (const auto& [name, value] : json.items()) {
+    if (value.is_number()) lines.push_back(fmt::format("{}\t{}", name, value.dump()));
+    if (name != "per_second" || !value.is_object()) continue;
+    for (const auto& [what, rate] : value.items()) {
+      lines.push_back(fmt::format("{}_per_second\t{}", what, rate.dump()));
+    }
+  }
+  for (const Entry& entry : sorted_entries(sample, view)) {
+    lines.push_back(plain_line(entry.stats, view.by));
+  }
+  return lines;
+}
+
 }  // namespace once::tool

@@ -44,6 +44,10 @@ struct TopView {
 [[nodiscard]] std::vector<std::string> top_lines(const Output& out, const Sample& sample,
                                                  const TopView& view, std::size_t width);
 
+// The same for programs that read lines: figures of the store as `NAME TAB VALUE`, and then a line
+// for each label as plain_line() has it.
+[[nodiscard]] std::vector<std::string> plain_lines(const Sample& sample, const TopView& view);
+
 [[nodiscard]] Json to_json(const Sample& sample, const TopView& view);
 
 }  // namespace once::tool
