@@ -1,4 +1,6 @@
 // Carrying a granted reservation out: the lease renewed, the work run, its outcome kept.
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "base/error.h"
@@ -31,19 +33,13 @@ Result<void> leave_key(Store::Impl& store, const Reservation& reservation, const
   return {};
 }
 
-// An outcome too large to keep leaves a tombstone: it was done, and must not be done again.
-Result<void> keep_tombstone(Store::Impl& store, const Reservation& reservation,
-                            const Outcome& outcome, const CarryOut& how) {
-  Outcome tombstone = Outcome::success();
-  tombstone.omitted_bytes = outcome.value->size();
-  auto kept = leave_key(store, reservation, {}, {.outcome = tombstone, .retention = how.retention},
-                        how.durability);
-  if (!kept) return kept;
-  return fail(ErrorCode::outcome_omitted,
+Error omitted(const Key& key, std::uint64_t bytes) {
+  return {.code = ErrorCode::outcome_omitted,
+          .message = fmt::format(
               "key {} was carried out, but its outcome of {} bytes was too large to keep "
               "(Options::max_outcome_bytes); it does not run again; keep large results elsewhere "
               "and return a reference",
-              reservation.key.to_string(), outcome.value->size());
+              key.to_string(), bytes)};
 }
 
 }  // namespace
@@ -109,8 +105,12 @@ Result<Store::Answer> Store::Impl::carry_out(const Reservation& reservation, con
       throw;
     }
   }
-  if (outcome && outcome->value && outcome->value->size() > options.max_outcome_bytes) {
-    return pass(keep_tombstone(*this, reservation, *outcome, how));
+  // An outcome too large to keep leaves a tombstone: it was done, and must not be done again.
+  const bool too_large =
+      outcome && outcome->value && outcome->value->size() > options.max_outcome_bytes;
+  if (too_large) {
+    outcome->omitted_bytes = outcome->value->size();
+    outcome->value.reset();
   }
   // Work may hand an outcome over as it is; what cannot be kept is a failure of the work.
   if (outcome) {
@@ -131,6 +131,7 @@ Result<Store::Answer> Store::Impl::carry_out(const Reservation& reservation, con
                               success ? how.retention : how.failure_retention);
       });
   if (!finished) return pass(finished);
+  if (too_large) return std::unexpected(omitted(reservation.key, outcome->omitted_bytes));
   return Answer{.outcome = std::move(*outcome), .provenance = *finished};
 }
 
