@@ -2,11 +2,14 @@
 // written, what removes and settles goes on, and so does everything when there is space.
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <random>
 #include <set>
+#include <thread>
 
 #include "base/manual_clock.h"
 #include "engine/embedded/embedded_engine.h"
+#include "engine/embedded/full_disk.h"
 #include "ledger/transitions.h"
 #include "support/check_result.h"
 #include "support/simulated_device.h"
@@ -28,14 +31,14 @@ Bytes value_for(int number, std::size_t bytes = 20'000) {
   return value;
 }
 
-struct FullDisk {
+struct SmallDisk {
   std::shared_ptr<SimulatedDevice> device = std::make_shared<SimulatedDevice>();
   std::shared_ptr<ManualClock> clock = std::make_shared<ManualClock>();
   std::unique_ptr<EmbeddedEngine> engine;
   std::set<int> kept;
   std::size_t memory_budget = mib;
 
-  FullDisk() {
+  SmallDisk() {
     device->set_capacity(4 * mib);
     engine = value_of(open());
   }
@@ -107,7 +110,7 @@ struct FullDisk {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(FullDisk, "what would grow is refused, and nothing of it was written") {
+TEST_CASE_FIXTURE(SmallDisk, "what would grow is refused, and nothing of it was written") {
   const Error refused = fill(0);
   CAPTURE(refused.message);
   CHECK(refused.code == ErrorCode::no_space);
@@ -146,7 +149,7 @@ TEST_CASE_FIXTURE(FullDisk, "what would grow is refused, and nothing of it was w
   CHECK(problems == 0);
 }
 
-TEST_CASE_FIXTURE(FullDisk, "what settles goes on while the disk is full") {
+TEST_CASE_FIXTURE(SmallDisk, "what settles goes on while the disk is full") {
   const Key running("running");
   const Key doubtful("doubtful");
   Token token;
@@ -172,7 +175,7 @@ TEST_CASE_FIXTURE(FullDisk, "what settles goes on while the disk is full") {
   CHECK(value_of(engine->find(doubtful))->outcome->value == "by hand");
 }
 
-TEST_CASE_FIXTURE(FullDisk, "removing and sweeping make room, also by who opens it for that") {
+TEST_CASE_FIXTURE(SmallDisk, "removing and sweeping make room, also by who opens it for that") {
   for (int round = 0; round < 5; ++round) {
     CAPTURE(round);
     const Error refused = fill(round * 20'000);
@@ -193,7 +196,7 @@ TEST_CASE_FIXTURE(FullDisk, "removing and sweeping make room, also by who opens 
   }
 }
 
-TEST_CASE_FIXTURE(FullDisk, "removing does not wait for tables that find no room to be merged") {
+TEST_CASE_FIXTURE(SmallDisk, "removing does not wait for tables that find no room to be merged") {
   for (int round = 0; round < 3; ++round) {
     CAPTURE(round);
     // Small outcomes: removing them takes about as much as they did, and so far more than the
@@ -209,7 +212,7 @@ TEST_CASE_FIXTURE(FullDisk, "removing does not wait for tables that find no room
   }
 }
 
-TEST_CASE_FIXTURE(FullDisk, "tables that find no room stop nothing for good") {
+TEST_CASE_FIXTURE(SmallDisk, "tables that find no room stop nothing for good") {
   // Much that stands in the logs only.
   device->set_capacity(64 * mib);
   memory_budget = 32 * mib;
@@ -235,4 +238,25 @@ TEST_CASE_FIXTURE(FullDisk, "tables that find no room stop nothing for good") {
   reopen();
   check_all();
   CHECK_FALSE(value_of(engine->find(key_of(20'000))));
+}
+
+TEST_CASE(
+    "a compaction that finds no room pauses before it is tried again, unless somebody hurries") {
+  FullDisk disk(true);
+  const auto tries = [&] {
+    const auto before = std::chrono::steady_clock::now();
+    rocksdb::Status error = rocksdb::Status::NoSpace();
+    disk.OnBackgroundError(rocksdb::BackgroundErrorReason::kCompaction, &error);
+    CHECK(error.ok());
+    CHECK_FALSE(disk.stopped());
+    return std::chrono::steady_clock::now() - before;
+  };
+  CHECK(tries() >= 1s);
+  std::thread waiting([&] { (void)tries(); });
+  {
+    const FullDisk::Hurry hurry(disk);
+    waiting.join();
+    (void)tries();
+  }
+  CHECK(tries() >= 1s);
 }

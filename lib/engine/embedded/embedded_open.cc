@@ -201,6 +201,7 @@ Result<void> EmbeddedEngine::close() {
 
 Result<void> EmbeddedEngine::close_database() {
   if (!db_) return {};
+  const FullDisk::Hurry hurry(*full_disk_);
   Result<void> closed;
   if (queue_ && clock_->now() - clock_->marked() >= std::chrono::seconds(1)) {
     // A poisoned store refuses; its mark is then a little older, which only delays expiry.

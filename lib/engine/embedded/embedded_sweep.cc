@@ -89,6 +89,7 @@ rocksdb::Status EmbeddedEngine::flush() {
 
 Result<void> EmbeddedEngine::rewrite_all(std::span<const Table> tables, const Progress& progress,
                                          SweepReport& report) {
+  const FullDisk::Hurry hurry(*full_disk_);
   const auto flushed = flush();
   if (!flushed.ok()) return std::unexpected(to_error(flushed, "sweeping " + place_->name()));
   // On a full disk the small ones make room for the large ones.

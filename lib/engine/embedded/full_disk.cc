@@ -2,6 +2,7 @@
 
 #include <rocksdb/file_system.h>
 
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -15,6 +16,9 @@ using rocksdb::IODebugContext;
 using rocksdb::IOOptions;
 using rocksdb::IOStatus;
 using Counter = std::shared_ptr<std::atomic<std::uint64_t>>;
+
+// Of a compaction that found no room.
+constexpr Duration pause_without_room = std::chrono::seconds(1);
 
 class WatchedLog final : public rocksdb::FSWritableFileOwnerWrapper {
  public:
@@ -73,6 +77,19 @@ class WatchedEnv final : public rocksdb::EnvWrapper {
 
 std::unique_ptr<rocksdb::Env> FullDisk::watch(rocksdb::Env* target) {
   return std::make_unique<WatchedEnv>(target, log_appends_);
+}
+
+void FullDisk::pause() {
+  const auto clock = system_clock();
+  const Duration end = clock->since_boot() + pause_without_room;
+  MutexLock lock(mutex_);
+  while (hurries_ == 0 && clock->since_boot() < end) hurried_.wait_until(mutex_, *clock, end);
+}
+
+void FullDisk::hurry(int more) {
+  MutexLock lock(mutex_);
+  hurries_ += more;
+  hurried_.notify_all();
 }
 
 bool FullDisk::explains(const rocksdb::Status& refused, std::uint64_t appends_before) {

@@ -11,6 +11,9 @@
 // that was about to run when it stopped is forgotten. So it is told only when the place knows that
 // there is room (Place::admit_flush()). Where the place does not know, all is as RocksDB does it by
 // itself, and poisons.
+//
+// A compaction that finds no room stops nothing, and is tried again, after a pause: at once it
+// would fail again, and take all of a processor for that.
 #pragma once
 
 #include <rocksdb/env.h>
@@ -19,6 +22,8 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+
+#include "base/mutex.h"
 
 namespace once::engine {
 
@@ -39,6 +44,18 @@ class FullDisk final : public rocksdb::EventListener {
   void resuming() { stopped_ = false; }
   void still_stopped() { stopped_ = true; }
 
+  // While one of these exists no compaction that finds no room pauses. Borrows what it is made on.
+  class Hurry {
+   public:
+    explicit Hurry(FullDisk& disk) : disk_(disk) { disk_.hurry(1); }
+    Hurry(const Hurry&) = delete;
+    Hurry& operator=(const Hurry&) = delete;
+    ~Hurry() { disk_.hurry(-1); }
+
+   private:
+    FullDisk& disk_;
+  };
+
   // How often something was appended to a log, or tried.
   [[nodiscard]] std::uint64_t log_appends() const { return *log_appends_; }
   // Whether RocksDB gave `refused` to a commit because the disk was full, and wrote none of it.
@@ -54,8 +71,8 @@ class FullDisk final : public rocksdb::EventListener {
   }
   void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
     if (!knows_room_ || !error->IsNoSpace()) return;
-    // A compaction that finds no room stops nothing: it is tried again by itself.
     if (reason == rocksdb::BackgroundErrorReason::kCompaction) {
+      pause();
       *error = rocksdb::Status::OK();
     } else {
       stopped_ = true;
@@ -70,7 +87,14 @@ class FullDisk final : public rocksdb::EventListener {
  private:
   static inline thread_local bool makes_rewrite_ = false;
 
+  // In a thread of RocksDB's, which holds no lock then.
+  void pause() ONCE_EXCLUDES(mutex_);
+  void hurry(int more) ONCE_EXCLUDES(mutex_);
+
   const bool knows_room_;
+  Mutex mutex_;
+  CondVar hurried_;
+  int hurries_ ONCE_GUARDED_BY(mutex_) = 0;
   std::atomic<bool> stopped_ = false;
   const std::shared_ptr<std::atomic<std::uint64_t>> log_appends_ =
       std::make_shared<std::atomic<std::uint64_t>>(0);

@@ -91,8 +91,9 @@ std::vector<rocksdb::ColumnFamilyDescriptor> family_descriptors(const Options& o
     // as much space again.
     family.target_file_size_base = std::max<std::uint64_t>(family.write_buffer_size, 1 << 20);
     family.max_bytes_for_level_base = 4 * family.target_file_size_base;
-    // Many tables that wait to be merged slow commits down, and never stop them: on a full disk
-    // they may have to wait for what these commits remove.
+    // Tables that wait to be merged never stop commits, and slow them down only when there are more
+    // than a full disk brings about: there they may have to wait for what these commits remove.
+    family.level0_slowdown_writes_trigger = 200;
     family.level0_stop_writes_trigger = 1 << 20;
     // Makes an idle store give back what has expired.
     family.periodic_compaction_seconds = 24 * 60 * 60;
