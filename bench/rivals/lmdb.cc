@@ -1,0 +1,312 @@
+// LMDB: a map for keys, one for rows, one for events. It has one writer at a time, which its own
+// lock sees to. A commit is an fdatasync of the data and a synced write of the page that makes them
+// count.
+#include <lmdb.h>
+
+#include <optional>
+#include <utility>
+
+#include "measure.h"
+#include "rivals/record.h"
+#include "rivals/rival.h"
+
+namespace once::bench {
+namespace {
+
+constexpr std::size_t map_bytes = std::size_t{64} << 30;  // of addresses, not of disk
+
+void require(int result, const char* what) {
+  if (result != MDB_SUCCESS) {
+    throw std::runtime_error(std::string("lmdb: ") + what + ": " + mdb_strerror(result));
+  }
+}
+
+MDB_val value_of(std::string_view bytes) {
+  return {bytes.size(), const_cast<char*>(bytes.data())};
+}
+std::string_view view(const MDB_val& value) {
+  return {static_cast<const char*>(value.mv_data), value.mv_size};
+}
+
+struct Shared {
+  MDB_env* env = nullptr;
+  MDB_dbi keys = 0;
+  MDB_dbi rows = 0;
+  MDB_dbi events = 0;
+  std::atomic<std::uint64_t> token = 0;
+};
+
+class Writing {
+ public:
+  explicit Writing(Shared& shared) {
+    require(mdb_txn_begin(shared.env, nullptr, 0, &txn_), "begin");
+  }
+  Writing(const Writing&) = delete;
+  Writing& operator=(const Writing&) = delete;
+  ~Writing() {
+    if (txn_ != nullptr) mdb_txn_abort(txn_);
+  }
+  void commit() {
+    require(mdb_txn_commit(std::exchange(txn_, nullptr)), "commit");
+    count_sync();  // the page of the root, by a file opened with O_DSYNC
+  }
+  std::optional<std::string_view> get(MDB_dbi map, std::string_view key) {
+    MDB_val name = value_of(key);
+    MDB_val value{};
+    const int result = mdb_get(txn_, map, &name, &value);
+    if (result == MDB_NOTFOUND) return std::nullopt;
+    require(result, "get");
+    return view(value);
+  }
+  void put(MDB_dbi map, std::string_view key, std::string_view bytes, unsigned flags = 0) {
+    MDB_val name = value_of(key);
+    MDB_val value = value_of(bytes);
+    require(mdb_put(txn_, map, &name, &value, flags), "put");
+  }
+  MDB_txn* get() { return txn_; }
+
+ private:
+  MDB_txn* txn_ = nullptr;
+};
+
+class LmdbSession final : public Session {
+ public:
+  explicit LmdbSession(Shared& shared) : shared_(shared) {
+    require(mdb_txn_begin(shared_.env, nullptr, MDB_RDONLY, &reading_), "begin to read");
+    mdb_txn_reset(reading_);
+  }
+  ~LmdbSession() override { mdb_txn_abort(reading_); }
+
+  void execute(const std::string& key, const std::string& outcome) override {
+    const std::uint64_t token = ++shared_.token;
+    {
+      Writing writing(shared_);
+      check(reserve(writing, key, token), "a fresh key was taken");
+      writing.commit();
+    }
+    Writing writing(shared_);
+    const auto kept = writing.get(shared_.keys, key);
+    check(kept.has_value(), "the reservation is gone");
+    Record record = decode(*kept);
+    check(record.token == token && record.status == Kept::in_progress, "fenced");
+    record.status = Kept::finished;
+    record.expires_at = retention_end();
+    record.outcome = outcome;
+    writing.put(shared_.keys, key, encode(record));
+    writing.commit();
+  }
+
+  std::uint64_t transact(const std::string& key, const std::string& outcome) override {
+    Writing writing(shared_);
+    const auto count =
+        std::stoull(std::string(writing.get(shared_.rows, counter_row).value_or("0"))) + 1;
+    writing.put(shared_.rows, counter_row, std::to_string(count));
+    finish(writing, key, outcome, retention_end());
+    writing.commit();
+    return count;
+  }
+
+  std::string replay(const std::string& key) override {
+    std::string outcome;
+    const bool there = read(key, [&](const Record& record) {
+      check(record.status == Kept::finished && record.expires_at > now_ms(), "not finished");
+      outcome = record.outcome;
+    });
+    check(there, "a finished key is gone");
+    return outcome;
+  }
+
+  bool seen(const std::string& key) override {
+    return read(key, [](const Record&) {});
+  }
+
+  Reserved reserve_many(std::span<const std::string> keys) override {
+    Reserved reserved;
+    Writing writing(shared_);
+    for (const auto& key : keys) {
+      if (const auto kept = writing.get(shared_.keys, key)) {
+        const Record record = decode(*kept);
+        if (record.status == Kept::finished && record.expires_at > now_ms()) {
+          reserved.outcomes.emplace_back(record.outcome);
+          continue;
+        }
+      }
+      check(reserve(writing, key, ++shared_.token), "a fresh key was taken");
+      ++reserved.granted;
+    }
+    if (reserved.granted > 0) writing.commit();
+    return reserved;
+  }
+
+  void fill(std::span<const Filled> keys, std::int64_t expires_at_ms) override {
+    Writing writing(shared_);
+    for (const auto& filled : keys) finish(writing, filled.key, filled.outcome, expires_at_ms);
+    writing.commit();
+  }
+
+  // In steps, so that others get in between.
+  void expire() override {
+    std::string next;
+    for (bool more = true; more;) {
+      Writing writing(shared_);
+      MDB_cursor* cursor = nullptr;
+      require(mdb_cursor_open(writing.get(), shared_.keys, &cursor), "cursor");
+      MDB_val key = value_of(next);
+      MDB_val value{};
+      int result = mdb_cursor_get(cursor, &key, &value, next.empty() ? MDB_FIRST : MDB_SET_RANGE);
+      const auto now = now_ms();
+      for (int looked = 0; result == MDB_SUCCESS && looked < 4000; ++looked) {
+        const Record record = decode(view(value));
+        if (record.status == Kept::finished && record.expires_at <= now) {
+          require(mdb_cursor_del(cursor, 0), "del");
+        }
+        result = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+      }
+      more = result == MDB_SUCCESS;
+      if (more) next = view(key);
+      mdb_cursor_close(cursor);
+      writing.commit();
+    }
+  }
+
+  void publish(const std::string& key, const std::string& outcome,
+               const std::string& payload) override {
+    Writing writing(shared_);
+    MDB_cursor* cursor = nullptr;
+    require(mdb_cursor_open(writing.get(), shared_.events, &cursor), "cursor");
+    MDB_val last{};
+    MDB_val value{};
+    std::uint64_t sequence = 1;
+    if (mdb_cursor_get(cursor, &last, &value, MDB_LAST) == MDB_SUCCESS) {
+      sequence = number(last) + 1;
+    }
+    mdb_cursor_close(cursor);
+    writing.put(shared_.events, bytes(sequence), payload, MDB_APPEND);
+    finish(writing, key, outcome, retention_end());
+    writing.commit();
+  }
+
+  // What was delivered is removed, which costs it least.
+  std::uint64_t deliver(const std::function<void(std::string_view)>& take) override {
+    for (std::uint64_t all = 0;;) {
+      Writing writing(shared_);
+      MDB_cursor* cursor = nullptr;
+      require(mdb_cursor_open(writing.get(), shared_.events, &cursor), "cursor");
+      MDB_val key{};
+      MDB_val value{};
+      std::uint64_t some = 0;
+      while (some < events_in_a_commit &&
+             mdb_cursor_get(cursor, &key, &value, MDB_FIRST) == MDB_SUCCESS) {
+        take(view(value));
+        require(mdb_cursor_del(cursor, 0), "del");
+        ++some;
+      }
+      mdb_cursor_close(cursor);
+      if (some == 0) return all;
+      writing.commit();
+      all += some;
+    }
+  }
+
+ private:
+  static std::string_view bytes(const std::uint64_t& number) {
+    return {reinterpret_cast<const char*>(&number), sizeof(number)};  // MDB_INTEGERKEY
+  }
+  static std::uint64_t number(const MDB_val& key) {
+    std::uint64_t number = 0;
+    std::memcpy(&number, key.mv_data, sizeof(number));
+    return number;
+  }
+
+  bool reserve(Writing& writing, const std::string& key, std::uint64_t token) {
+    Record record{.lease_until = lease_end(),
+                  .expires_at = retention_end(),
+                  .token = token,
+                  .owner = owner()};
+    if (const auto kept = writing.get(shared_.keys, key)) {
+      const Record before = decode(*kept);
+      if (!before.free(now_ms())) return false;
+      record.attempt = before.attempt + 1;
+    }
+    writing.put(shared_.keys, key, encode(record));
+    return true;
+  }
+
+  void finish(Writing& writing, const std::string& key, const std::string& outcome,
+              std::int64_t expires_at) {
+    const auto kept = writing.get(shared_.keys, key);
+    check(!kept || decode(*kept).free(now_ms()), "a fresh key was taken");
+    writing.put(shared_.keys, key,
+                encode({.status = Kept::finished,
+                        .lease_until = now_ms(),
+                        .expires_at = expires_at,
+                        .token = ++shared_.token,
+                        .owner = owner(),
+                        .outcome = outcome}));
+  }
+
+  template <class Use>
+  bool read(const std::string& key, Use use) {
+    require(mdb_txn_renew(reading_), "renew");
+    MDB_val name = value_of(key);
+    MDB_val value{};
+    const int result = mdb_get(reading_, shared_.keys, &name, &value);
+    if (result == MDB_SUCCESS) use(decode(view(value)));
+    mdb_txn_reset(reading_);
+    if (result != MDB_NOTFOUND) require(result, "get");
+    return result == MDB_SUCCESS;
+  }
+
+  Shared& shared_;
+  MDB_txn* reading_ = nullptr;
+};
+
+class Lmdb final : public Rival {
+ public:
+  explicit Lmdb(const OpenRival& open) {
+    require(mdb_env_create(&shared_.env), "create");
+    require(mdb_env_set_mapsize(shared_.env, map_bytes), "map size");
+    require(mdb_env_set_maxdbs(shared_.env, 3), "maps");
+    require(mdb_env_set_maxreaders(shared_.env, 1024), "readers");
+    // Sessions are not bound to the thread that made them.
+    require(mdb_env_open(shared_.env, open.folder.c_str(), MDB_NOTLS, 0600), "open");
+    Writing writing(shared_);
+    require(mdb_dbi_open(writing.get(), "keys", MDB_CREATE, &shared_.keys), "keys");
+    require(mdb_dbi_open(writing.get(), "rows", MDB_CREATE, &shared_.rows), "rows");
+    require(mdb_dbi_open(writing.get(), "events", MDB_CREATE | MDB_INTEGERKEY, &shared_.events),
+            "events");
+    const auto opening =
+        std::stoull(std::string(writing.get(shared_.rows, "opening").value_or("0"))) + 1;
+    writing.put(shared_.rows, "opening", std::to_string(opening));
+    writing.commit();
+    shared_.token = opening << 40;
+  }
+  ~Lmdb() override { mdb_env_close(shared_.env); }
+
+  std::unique_ptr<Session> session() override { return std::make_unique<LmdbSession>(shared_); }
+
+  std::uint64_t finished() override {
+    Writing looking(shared_);
+    MDB_cursor* cursor = nullptr;
+    require(mdb_cursor_open(looking.get(), shared_.keys, &cursor), "cursor");
+    MDB_val key{};
+    MDB_val value{};
+    std::uint64_t count = 0;
+    while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == MDB_SUCCESS) {
+      if (decode(view(value)).status == Kept::finished) ++count;
+    }
+    mdb_cursor_close(cursor);
+    return count;
+  }
+
+ private:
+  Shared shared_;
+};
+
+}  // namespace
+
+std::unique_ptr<Rival> open_lmdb(const OpenRival& open) {
+  return std::make_unique<Lmdb>(open);
+}
+
+}  // namespace once::bench

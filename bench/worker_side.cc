@@ -1,0 +1,107 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+#include <iostream>
+#include <memory>
+
+#include "worker.h"
+#include "workloads/workload.h"
+
+namespace once::bench {
+namespace {
+
+using Json = nlohmann::json;
+using namespace std::chrono_literals;
+
+class Side {
+ public:
+  Side(const Make& make, std::filesystem::path folder)
+      : make_(make), folder_(std::move(folder)), syncs_(folder_.string() + ".syncs") {
+    std::ofstream(syncs_, std::ios::binary).write("\0\0\0\0\0\0\0\0", 8);
+  }
+
+  Json answer(const Json& command) {
+    const std::string what = command.at("do");
+    if (what == "open") return open(command.value("keys", std::uint64_t{0}));
+    if (what == "fill") return fill(command);
+    if (what == "run") return run(command);
+    if (what == "check") {
+      check_all(*bench_);
+      return Json::object();
+    }
+    if (what == "memory") return {{"bytes", memory_now(rival_->servers())}};
+    if (what == "memory of nothing") return {{"bytes", memory_of(getpid())}};
+    if (what == "disk") return {{"bytes", disk_bytes(folder_)}};
+    throw std::runtime_error("there is no command " + what);
+  }
+
+ private:
+  // How long it took, with a first question.
+  Json open(std::uint64_t keys) {
+    const auto before = std::chrono::steady_clock::now();
+    rival_ = make_.open({.folder = folder_, .syncs = syncs_, .keys = keys});
+    rival_->session()->seen("a key that nobody used");
+    const std::chrono::duration<double, std::micro> took =
+        std::chrono::steady_clock::now() - before;
+    bench_ = std::make_unique<Bench>(*rival_, folder_);
+    return {{"us", took.count()}};
+  }
+
+  Json fill(const Json& command) {
+    const std::uint64_t begin = command.at("begin");
+    const std::uint64_t end = command.at("end");
+    bench::fill(*rival_, begin, end, command.value("expires_at", retention_end()));
+    bench_->filled = std::max(bench_->filled, end);
+    return Json::object();
+  }
+
+  Json run(const Json& command) {
+    const Workload* workload = find_workload(command.at("workload").get<std::string>());
+    if (workload == nullptr || !workload->run) throw std::runtime_error("no such workload");
+    const Length length{command.at("nanoseconds").get<std::int64_t>()};
+    const auto servers = rival_->servers();
+    const Usage before = usage_now(servers, syncs_);
+    Sample sample = workload->run(*bench_, length);
+    const Usage used = usage_now(servers, syncs_) - before;
+    // What a workload says itself of a part of what it did counts.
+    if (sample.used.cpu_seconds == 0) sample.used = used;
+    sample.memory_bytes = memory_now(servers);
+    return json_of(sample);
+  }
+
+  const Make& make_;
+  std::filesystem::path folder_;
+  std::filesystem::path syncs_;
+  std::unique_ptr<Rival> rival_;
+  std::unique_ptr<Bench> bench_;
+};
+
+}  // namespace
+
+int work_for_benchmark(const std::string& name, const std::filesystem::path& folder) {
+  signal(SIGINT, SIG_IGN);  // the end of the input tells when to stop
+  // What libraries print must not get between the answers.
+  const int answers = dup(STDOUT_FILENO);
+  dup2(STDERR_FILENO, STDOUT_FILENO);
+  std::FILE* to = fdopen(answers, "w");
+  const Make* make = find_rival(name);
+  if (make == nullptr || !make->open) return 2;
+  Side side(*make, folder);
+  for (std::string line; std::getline(std::cin, line);) {
+    Json answer;
+    try {
+      answer = side.answer(Json::parse(line));
+    } catch (const Unable& error) {
+      answer = {{"unable", error.what()}};
+    } catch (const std::exception& error) {
+      answer = {{"error", error.what()}};
+    }
+    fmt::print(to, "{}\n", answer.dump(-1, ' ', false, Json::error_handler_t::replace));
+    std::fflush(to);
+  }
+  return 0;
+}
+
+}  // namespace once::bench

@@ -1,0 +1,7 @@
+#include "workloads/workload.h"
+
+namespace once::bench {
+
+void add_batches(std::vector<Workload>&) {}
+
+}  // namespace once::bench
