@@ -37,7 +37,8 @@ struct Stat {
 // Of the process, and of those of its children that have ended.
 Stat stat_of(pid_t process) {
   std::ifstream file(proc(process) / "stat");
-  std::string text(std::istreambuf_iterator<char>(file), {});
+  std::string text;
+  std::getline(file, text, '\0');
   const auto end = text.rfind(')');  // the name may hold anything
   if (end == std::string::npos) return {};
   std::istringstream fields(text.substr(end + 1));
