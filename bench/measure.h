@@ -96,6 +96,7 @@ Sample timed(int threads, std::chrono::nanoseconds length, Make make) {
   std::vector<std::unique_ptr<Operation>> operations;
   for (int i = 0; i < threads; ++i) operations.push_back(std::make_unique<Operation>(make(i)));
   std::vector<Stopwatch> watches(static_cast<std::size_t>(threads));
+  const Usage before = usage_probe();
   std::latch ready(threads);
   std::atomic<bool> failed = false;
   std::exception_ptr failure;
@@ -122,6 +123,7 @@ Sample timed(int threads, std::chrono::nanoseconds length, Make make) {
   if (failure) std::rethrow_exception(failure);
 
   Sample sample;
+  sample.used = usage_probe() - before;
   Histogram all;
   for (const Stopwatch& watch : watches) {
     const Histogram& times = watch.times();

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <memory>
 
+#include "content.h"
 #include "worker.h"
 #include "workloads/workload.h"
 
@@ -31,8 +32,12 @@ class Side {
       check_all(*bench_);
       return Json::object();
     }
+    if (what == "expect") {
+      bench_->filled = command.at("keys");
+      return Json::object();
+    }
+    if (what == "replay") return replay(command.at("times"));
     if (what == "memory") return {{"bytes", memory_now(rival_->servers())}};
-    if (what == "memory of nothing") return {{"bytes", memory_of(getpid())}};
     if (what == "disk") return {{"bytes", disk_bytes(folder_)}};
     throw std::runtime_error("there is no command " + what);
   }
@@ -46,6 +51,10 @@ class Side {
     const std::chrono::duration<double, std::micro> took =
         std::chrono::steady_clock::now() - before;
     bench_ = std::make_unique<Bench>(*rival_, folder_);
+    usage_probe = [this] {
+      const auto servers = rival_->servers();
+      return usage_now(servers, servers.empty() ? std::filesystem::path() : syncs_);
+    };
     return {{"us", took.count()}};
   }
 
@@ -61,14 +70,20 @@ class Side {
     const Workload* workload = find_workload(command.at("workload").get<std::string>());
     if (workload == nullptr || !workload->run) throw std::runtime_error("no such workload");
     const Length length{command.at("nanoseconds").get<std::int64_t>()};
-    const auto servers = rival_->servers();
-    const Usage before = usage_now(servers, syncs_);
     Sample sample = workload->run(*bench_, length);
-    const Usage used = usage_now(servers, syncs_) - before;
-    // What a workload says itself of a part of what it did counts.
-    if (sample.used.cpu_seconds == 0) sample.used = used;
-    sample.memory_bytes = memory_now(servers);
+    sample.memory_bytes = memory_now(rival_->servers());
     return json_of(sample);
+  }
+
+  // So many times a random one of the keys that are filled.
+  Json replay(std::uint64_t times) {
+    const auto session = rival_->session();
+    std::uint64_t random = 1;
+    for (std::uint64_t i = 0; i < times; ++i) {
+      const auto number = mix(random) % bench_->filled;
+      check(session->replay(filled_key(number)) == random_value(number), "a replay");
+    }
+    return Json::object();
   }
 
   const Make& make_;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <vector>
 
 namespace once::bench {
@@ -29,6 +30,9 @@ struct Usage {
 // syncs (usage/syncs.cc); empty: there are none.
 [[nodiscard]] Usage usage_now(const std::vector<pid_t>& servers,
                               const std::filesystem::path& syncs_file);
+
+// Of what the rival in this process is and has; see measure.h. Set once, before anything is timed.
+inline std::function<Usage()> usage_probe = [] { return usage_now({}, {}); };
 
 // Memory in bytes of a process, with its part of what it shares.
 [[nodiscard]] std::uint64_t memory_of(pid_t process);

@@ -32,6 +32,8 @@ struct Bench {
   std::atomic<std::uint64_t> reserved = 0;
   std::atomic<std::uint64_t> others = 0;  // finished in another way
   std::atomic<std::uint64_t> turn = 0;
+  std::uint64_t delivered = 0;            // of what was published
+  std::map<std::string, double> notes{};  // from one workload to the next
 };
 
 // The benchmark's own side.
