@@ -55,6 +55,7 @@ class Comparison {
     for (auto& worker : workers_) worker->close();
     for (const auto& [rival, why] : stage_.left_out) results_.left_out.push_back({rival, "", why});
     std::erase_if(results_.rows, [](const Row& row) { return row.samples.empty(); });
+    sort_rows();
     return std::move(results_);
   }
 
@@ -129,6 +130,18 @@ class Comparison {
     }
     results_.rows.push_back({workload.id, workload.variant, workload.what, rival, {}});
     return results_.rows.back();
+  }
+
+  // By workload and then by rival, whoever came to an answer first.
+  void sort_rows() {
+    const auto place = [&](const Row& row) {
+      const auto workload = std::ranges::find_if(workloads_, [&](const Workload* other) {
+        return other->id == row.id && other->variant == row.variant;
+      });
+      const auto rival = std::ranges::find(all_rivals(), row.rival, &Make::name);
+      return std::pair(workload - workloads_.begin(), rival - all_rivals().begin());
+    };
+    std::ranges::stable_sort(results_.rows, {}, place);
   }
 
   [[nodiscard]] Length length() const {

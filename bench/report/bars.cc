@@ -69,8 +69,8 @@ constexpr FigureBar figure_bars[] = {
     {"B13", nullptr, "B5 time, to the smallest", 0, 2},
     {"B14", nullptr, "seconds without progress", 0, 0.5},
     {"B14", nullptr, "p99.9 to p50", 0, 20},
-    {"B14", nullptr, "file, second half to first", 0, 1.1},
-    {"B14", nullptr, "memory, second half to first", 0, 1.1},
+    {"B14", nullptr, "file, second half to before", 0, 1.1},
+    {"B14", nullptr, "memory, second half to before", 0, 1.1},
     {"B15", nullptr, "ms on top", 0, 15},
 };
 

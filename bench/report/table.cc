@@ -58,10 +58,10 @@ std::string table(const Results& results) {
 
   const auto reached = bars(results);
   if (!reached.empty()) {
-    text += fmt::format("\n{:<34}{:<34}{:>10}{:>10}\n", "bar", "", "wanted", "measured");
+    text += fmt::format("\n{:<26}{:<42}{:>10}{:>10}\n", "bar", "", "wanted", "measured");
     for (const Bar& bar : reached) {
       const bool most = bar.most > 0;
-      text += fmt::format("{:<34}{:<34}{:>10}{:>10}  {}\n",
+      text += fmt::format("{:<26}{:<42}{:>10}{:>10}  {}\n",
                           bar.id + (bar.variant.empty() ? "" : ", ") + bar.variant, bar.of,
                           (most ? "<= " : ">= ") + digits(most ? bar.most : bar.least),
                           digits(bar.measured), bar.reached() ? "reached" : "MISSED");

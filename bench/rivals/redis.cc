@@ -179,8 +179,6 @@ class RedisSession final : public Session {
     call_with(names, arguments);
   }
 
-  void expire() override { throw Unable("it removes what has expired in its own time"); }
-
   void publish(const std::string& key, const std::string& outcome,
                const std::string& payload) override {
     call({key}, {"publish", now(), retention(), owner(), outcome, payload});
@@ -243,6 +241,7 @@ class Redis final : public Rival {
     return std::make_unique<RedisSession>(socket_, script_);
   }
   std::vector<pid_t> servers() const override { return {server_.process()}; }
+  bool expires() const override { return false; }  // only in its own time
   std::uint64_t finished() override {
     Connection connection(socket_);
     std::uint64_t count = 0;

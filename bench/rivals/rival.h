@@ -63,8 +63,8 @@ class Session {
   // Finished keys, in one commit.
   virtual void fill(std::span<const Filled> keys, std::int64_t expires_at_ms) = 0;
 
-  // Removes for good what expired before now, and gives space back as far as it does that.
-  virtual void expire() { throw Unable("it does not remove what has expired"); }
+  // Removes for good what expired before now, and gives space back as far as the rival does that.
+  virtual void expire() {}
   // transact() without the counter, with an event of `payload` in the same commit.
   virtual void publish(const std::string&, const std::string& /*outcome*/,
                        const std::string& /*payload*/) {
@@ -87,6 +87,8 @@ class Rival {
   virtual std::unique_ptr<Session> session() = 0;
   // Processes that work for it.
   [[nodiscard]] virtual std::vector<pid_t> servers() const { return {}; }
+  // Whether Session::expire() is there.
+  [[nodiscard]] virtual bool expires() const { return true; }
   // How many keys are finished, by counting.
   virtual std::uint64_t finished() = 0;
 };
