@@ -23,6 +23,7 @@ std::string read_line(std::FILE* from) {
   for (int byte = std::fgetc(from); byte != EOF && byte != '\n'; byte = std::fgetc(from)) {
     line += static_cast<char>(byte);
   }
+  if (line.empty() && std::ferror(from) != 0) throw std::runtime_error("interrupted");
   return line;
 }
 

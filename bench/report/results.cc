@@ -1,6 +1,10 @@
 #include "report/results.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+
+#include "report/text.h"
 
 namespace once::bench {
 namespace {
@@ -73,6 +77,20 @@ double memory_mib(const Row& row) {
   return median_of(row, [](const Sample& sample) {
     return static_cast<double>(sample.memory_bytes) / (1 << 20);
   });
+}
+
+std::string memory_text(const Row& row) {
+  const double mib = memory_mib(row);
+  return mib > 0 ? digits(mib) : "";
+}
+
+std::string figures_text(const Row& row) {
+  std::string told;
+  for (const auto& [name, value] : row.samples.front().figures) {
+    told += fmt::format("{}{} {}", told.empty() ? "" : ", ", name,
+                        digits(figure(row, name).value_or(value)));
+  }
+  return told;
 }
 
 }  // namespace once::bench

@@ -62,6 +62,9 @@ template <class Value>
 [[nodiscard]] double syncs(const Row& row);
 [[nodiscard]] double written(const Row& row);
 [[nodiscard]] double memory_mib(const Row& row);
+// In words: memory, or nothing where it was not looked at; and the row's own figures.
+[[nodiscard]] std::string memory_text(const Row& row);
+[[nodiscard]] std::string figures_text(const Row& row);
 
 // What a workload has to reach, and whether it does.
 struct Bar {

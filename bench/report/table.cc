@@ -1,21 +1,10 @@
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "report/results.h"
+#include "report/text.h"
 
 namespace once::bench {
 namespace {
-
-// Three digits that mean something.
-std::string digits(double value) {
-  if (value == 0) return "0";
-  if (value >= 1e6) return fmt::format("{:.3g}M", value / 1e6);
-  if (value >= 1000) return fmt::format("{:.0f}", value);
-  if (value >= 100) return fmt::format("{:.0f}", value);
-  if (value >= 10) return fmt::format("{:.1f}", value);
-  return fmt::format("{:.2f}", value);
-}
 
 std::string heading(const Row& row) {
   return fmt::format("\n{}{}{}: {}\n", row.id, row.variant.empty() ? "" : ", ", row.variant,
@@ -44,16 +33,10 @@ std::string table(const Results& results) {
     const bool other = once != nullptr && once != &row && !once->samples.empty();
     text += fmt::format("  {:<16}{:>10}{:>10}{:>10}{:>9}{:>10}{:>9}{:>8}{:>8}\n", row.rival,
                         digits(rate(row)), digits(p50(row)), digits(p99(row)), digits(syncs(row)),
-                        digits(written(row)), digits(cpu_us(row)), digits(memory_mib(row)),
+                        digits(written(row)), digits(cpu_us(row)), memory_text(row),
                         other ? digits(ratio(*once, row)) : "");
-    std::string told;
-    if (!row.samples.front().figures.empty()) {
-      for (const auto& [name, value] : row.samples.front().figures) {
-        told += fmt::format("{}{} {}", told.empty() ? "" : ", ", name,
-                            digits(figure(row, name).value_or(value)));
-      }
-      text += fmt::format("  {:<16}{}\n", "", told);
-    }
+    const std::string told = figures_text(row);
+    if (!told.empty()) text += fmt::format("  {:<16}{}\n", "", told);
   }
 
   const auto reached = bars(results);
