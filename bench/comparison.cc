@@ -141,7 +141,7 @@ class Comparison {
       const auto rival = std::ranges::find(all_rivals(), row.rival, &Make::name);
       return std::pair(workload - workloads_.begin(), rival - all_rivals().begin());
     };
-    std::ranges::stable_sort(results_.rows, {}, place);
+    std::ranges::sort(results_.rows, {}, place);
   }
 
   [[nodiscard]] Length length() const {

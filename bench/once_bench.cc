@@ -110,7 +110,7 @@ int main_of(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   if (quick) {
     if (rounds->empty()) settings.rounds = layouts ? 3 : 5;
-    if (seconds->empty()) settings.seconds = layouts ? 0.2 : 0.1;
+    if (seconds->empty()) settings.seconds = layouts ? 0.2 : 0.05;
   }
   if (settings.finished == 0) {
     settings.finished = layouts ? 10'000 : quick ? 20'000 : 1'000'000;

@@ -7,72 +7,17 @@
 #include <utility>
 
 #include "measure.h"
+#include "rivals/lmdb_access.h"
 #include "rivals/record.h"
 #include "rivals/rival.h"
 
 namespace once::bench {
 namespace {
 
-constexpr std::size_t map_bytes = std::size_t{64} << 30;  // of addresses, not of disk
-
-void require(int result, const char* what) {
-  if (result != MDB_SUCCESS) {
-    throw std::runtime_error(std::string("lmdb: ") + what + ": " + mdb_strerror(result));
-  }
-}
-
-MDB_val value_of(std::string_view bytes) {
-  return {bytes.size(), const_cast<char*>(bytes.data())};
-}
-std::string_view view(const MDB_val& value) {
-  return {static_cast<const char*>(value.mv_data), value.mv_size};
-}
-
-struct Shared {
-  MDB_env* env = nullptr;
-  MDB_dbi keys = 0;
-  MDB_dbi rows = 0;
-  MDB_dbi events = 0;
-  std::atomic<std::uint64_t> token = 0;
-};
-
-class Writing {
- public:
-  explicit Writing(Shared& shared) {
-    require(mdb_txn_begin(shared.env, nullptr, 0, &txn_), "begin");
-  }
-  Writing(const Writing&) = delete;
-  Writing& operator=(const Writing&) = delete;
-  ~Writing() {
-    if (txn_ != nullptr) mdb_txn_abort(txn_);
-  }
-  void commit() {
-    require(mdb_txn_commit(std::exchange(txn_, nullptr)), "commit");
-    count_sync();  // the page of the root, by a file opened with O_DSYNC
-  }
-  std::optional<std::string_view> get(MDB_dbi map, std::string_view key) {
-    MDB_val name = value_of(key);
-    MDB_val value{};
-    const int result = mdb_get(txn_, map, &name, &value);
-    if (result == MDB_NOTFOUND) return std::nullopt;
-    require(result, "get");
-    return view(value);
-  }
-  void put(MDB_dbi map, std::string_view key, std::string_view bytes, unsigned flags = 0) {
-    MDB_val name = value_of(key);
-    MDB_val value = value_of(bytes);
-    require(mdb_put(txn_, map, &name, &value, flags), "put");
-  }
-  MDB_txn* get() { return txn_; }
-
- private:
-  MDB_txn* txn_ = nullptr;
-};
-
 class LmdbSession final : public Session {
  public:
-  explicit LmdbSession(Shared& shared) : shared_(shared) {
-    require(mdb_txn_begin(shared_.env, nullptr, MDB_RDONLY, &reading_), "begin to read");
+  explicit LmdbSession(LmdbShared& shared) : shared_(shared) {
+    lmdb_require(mdb_txn_begin(shared_.env, nullptr, MDB_RDONLY, &reading_), "begin to read");
     mdb_txn_reset(reading_);
   }
   ~LmdbSession() override { mdb_txn_abort(reading_); }
@@ -80,11 +25,11 @@ class LmdbSession final : public Session {
   void execute(const std::string& key, const std::string& outcome) override {
     const std::uint64_t token = ++shared_.token;
     {
-      Writing writing(shared_);
+      LmdbWriting writing(shared_);
       check(reserve(writing, key, token), "a fresh key was taken");
       writing.commit();
     }
-    Writing writing(shared_);
+    LmdbWriting writing(shared_);
     const auto kept = writing.get(shared_.keys, key);
     check(kept.has_value(), "the reservation is gone");
     Record record = decode(*kept);
@@ -97,7 +42,7 @@ class LmdbSession final : public Session {
   }
 
   std::uint64_t transact(const std::string& key, const std::string& outcome) override {
-    Writing writing(shared_);
+    LmdbWriting writing(shared_);
     const auto count =
         std::stoull(std::string(writing.get(shared_.rows, counter_row).value_or("0"))) + 1;
     writing.put(shared_.rows, counter_row, std::to_string(count));
@@ -122,7 +67,7 @@ class LmdbSession final : public Session {
 
   Reserved reserve_many(std::span<const std::string> keys) override {
     Reserved reserved;
-    Writing writing(shared_);
+    LmdbWriting writing(shared_);
     for (const auto& key : keys) {
       if (const auto kept = writing.get(shared_.keys, key)) {
         const Record record = decode(*kept);
@@ -139,7 +84,7 @@ class LmdbSession final : public Session {
   }
 
   void fill(std::span<const Filled> keys, std::int64_t expires_at_ms) override {
-    Writing writing(shared_);
+    LmdbWriting writing(shared_);
     for (const auto& filled : keys) finish(writing, filled.key, filled.outcome, expires_at_ms);
     writing.commit();
   }
@@ -148,9 +93,9 @@ class LmdbSession final : public Session {
   void expire() override {
     std::string next;
     for (bool more = true; more;) {
-      Writing writing(shared_);
+      LmdbWriting writing(shared_);
       MDB_cursor* cursor = nullptr;
-      require(mdb_cursor_open(writing.get(), shared_.keys, &cursor), "cursor");
+      lmdb_require(mdb_cursor_open(writing.get(), shared_.keys, &cursor), "cursor");
       MDB_val key = value_of(next);
       MDB_val value{};
       int result = mdb_cursor_get(cursor, &key, &value, next.empty() ? MDB_FIRST : MDB_SET_RANGE);
@@ -158,7 +103,7 @@ class LmdbSession final : public Session {
       for (int looked = 0; result == MDB_SUCCESS && looked < 4000; ++looked) {
         const Record record = decode(view(value));
         if (record.status == Kept::finished && record.expires_at <= now) {
-          require(mdb_cursor_del(cursor, 0), "del");
+          lmdb_require(mdb_cursor_del(cursor, 0), "del");
         }
         result = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
       }
@@ -171,9 +116,9 @@ class LmdbSession final : public Session {
 
   void publish(const std::string& key, const std::string& outcome,
                const std::string& payload) override {
-    Writing writing(shared_);
+    LmdbWriting writing(shared_);
     MDB_cursor* cursor = nullptr;
-    require(mdb_cursor_open(writing.get(), shared_.events, &cursor), "cursor");
+    lmdb_require(mdb_cursor_open(writing.get(), shared_.events, &cursor), "cursor");
     MDB_val last{};
     MDB_val value{};
     std::uint64_t sequence = 1;
@@ -189,16 +134,16 @@ class LmdbSession final : public Session {
   // What was delivered is removed, which costs it least.
   std::uint64_t deliver(const std::function<void(std::string_view)>& take) override {
     for (std::uint64_t all = 0;;) {
-      Writing writing(shared_);
+      LmdbWriting writing(shared_);
       MDB_cursor* cursor = nullptr;
-      require(mdb_cursor_open(writing.get(), shared_.events, &cursor), "cursor");
+      lmdb_require(mdb_cursor_open(writing.get(), shared_.events, &cursor), "cursor");
       MDB_val key{};
       MDB_val value{};
       std::uint64_t some = 0;
       while (some < events_in_a_commit &&
              mdb_cursor_get(cursor, &key, &value, MDB_FIRST) == MDB_SUCCESS) {
         take(view(value));
-        require(mdb_cursor_del(cursor, 0), "del");
+        lmdb_require(mdb_cursor_del(cursor, 0), "del");
         ++some;
       }
       mdb_cursor_close(cursor);
@@ -218,7 +163,7 @@ class LmdbSession final : public Session {
     return number;
   }
 
-  bool reserve(Writing& writing, const std::string& key, std::uint64_t token) {
+  bool reserve(LmdbWriting& writing, const std::string& key, std::uint64_t token) {
     Record record{.lease_until = lease_end(),
                   .expires_at = retention_end(),
                   .token = token,
@@ -232,7 +177,7 @@ class LmdbSession final : public Session {
     return true;
   }
 
-  void finish(Writing& writing, const std::string& key, const std::string& outcome,
+  void finish(LmdbWriting& writing, const std::string& key, const std::string& outcome,
               std::int64_t expires_at) {
     const auto kept = writing.get(shared_.keys, key);
     check(!kept || decode(*kept).free(now_ms()), "a fresh key was taken");
@@ -247,34 +192,35 @@ class LmdbSession final : public Session {
 
   template <class Use>
   bool read(const std::string& key, Use use) {
-    require(mdb_txn_renew(reading_), "renew");
+    lmdb_require(mdb_txn_renew(reading_), "renew");
     MDB_val name = value_of(key);
     MDB_val value{};
     const int result = mdb_get(reading_, shared_.keys, &name, &value);
     if (result == MDB_SUCCESS) use(decode(view(value)));
     mdb_txn_reset(reading_);
-    if (result != MDB_NOTFOUND) require(result, "get");
+    if (result != MDB_NOTFOUND) lmdb_require(result, "get");
     return result == MDB_SUCCESS;
   }
 
-  Shared& shared_;
+  LmdbShared& shared_;
   MDB_txn* reading_ = nullptr;
 };
 
 class Lmdb final : public Rival {
  public:
   explicit Lmdb(const OpenRival& open) {
-    require(mdb_env_create(&shared_.env), "create");
-    require(mdb_env_set_mapsize(shared_.env, map_bytes), "map size");
-    require(mdb_env_set_maxdbs(shared_.env, 3), "maps");
-    require(mdb_env_set_maxreaders(shared_.env, 1024), "readers");
+    lmdb_require(mdb_env_create(&shared_.env), "create");
+    lmdb_require(mdb_env_set_mapsize(shared_.env, map_bytes), "map size");
+    lmdb_require(mdb_env_set_maxdbs(shared_.env, 3), "maps");
+    lmdb_require(mdb_env_set_maxreaders(shared_.env, 1024), "readers");
     // Sessions are not bound to the thread that made them.
-    require(mdb_env_open(shared_.env, open.folder.c_str(), MDB_NOTLS, 0600), "open");
-    Writing writing(shared_);
-    require(mdb_dbi_open(writing.get(), "keys", MDB_CREATE, &shared_.keys), "keys");
-    require(mdb_dbi_open(writing.get(), "rows", MDB_CREATE, &shared_.rows), "rows");
-    require(mdb_dbi_open(writing.get(), "events", MDB_CREATE | MDB_INTEGERKEY, &shared_.events),
-            "events");
+    lmdb_require(mdb_env_open(shared_.env, open.folder.c_str(), MDB_NOTLS, 0600), "open");
+    LmdbWriting writing(shared_);
+    lmdb_require(mdb_dbi_open(writing.get(), "keys", MDB_CREATE, &shared_.keys), "keys");
+    lmdb_require(mdb_dbi_open(writing.get(), "rows", MDB_CREATE, &shared_.rows), "rows");
+    lmdb_require(
+        mdb_dbi_open(writing.get(), "events", MDB_CREATE | MDB_INTEGERKEY, &shared_.events),
+        "events");
     const auto opening =
         std::stoull(std::string(writing.get(shared_.rows, "opening").value_or("0"))) + 1;
     writing.put(shared_.rows, "opening", std::to_string(opening));
@@ -286,9 +232,9 @@ class Lmdb final : public Rival {
   std::unique_ptr<Session> session() override { return std::make_unique<LmdbSession>(shared_); }
 
   std::uint64_t finished() override {
-    Writing looking(shared_);
+    LmdbWriting looking(shared_);
     MDB_cursor* cursor = nullptr;
-    require(mdb_cursor_open(looking.get(), shared_.keys, &cursor), "cursor");
+    lmdb_require(mdb_cursor_open(looking.get(), shared_.keys, &cursor), "cursor");
     MDB_val key{};
     MDB_val value{};
     std::uint64_t count = 0;
@@ -300,7 +246,7 @@ class Lmdb final : public Rival {
   }
 
  private:
-  Shared shared_;
+  LmdbShared shared_;
 };
 
 }  // namespace

@@ -38,7 +38,7 @@ Sample reserve(Bench& bench, std::uint64_t percent_seen, Length length) {
 }  // namespace
 
 void add_batches(std::vector<Workload>& all) {
-  for (const std::uint64_t percent : {0, 10, 100}) {
+  for (const std::uint64_t percent : {0UL, 10UL, 100UL}) {
     all.push_back({.id = "B7",
                    .variant = fmt::format("{} % seen", percent),
                    .what = "reserve 100 keys in one commit; an operation is a batch",

@@ -119,7 +119,7 @@ void add_checkpoints(std::vector<Workload>& all) {
            return {{"plain file", save_plain(stage.folder / "plain", bytes, length)}};
          }});
   }
-  for (const std::uint64_t count : {10, 1000, 100'000}) {
+  for (const std::uint64_t count : {10UL, 1000UL, 100'000UL}) {
     all.push_back(
         {.id = "B10",
          .variant = fmt::format("resume {}", count),

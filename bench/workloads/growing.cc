@@ -55,7 +55,7 @@ Samples grow(Stage& stage, std::uint64_t keys, Length length) {
 }  // namespace
 
 void add_growing(std::vector<Workload>& all) {
-  for (const std::uint64_t keys : {10'000, 100'000, 1'000'000, 10'000'000}) {
+  for (const std::uint64_t keys : {10'000UL, 100'000UL, 1'000'000UL, 10'000'000UL}) {
     all.push_back(
         {.id = "B13",
          .variant = fmt::format("{} keys", keys),

@@ -117,10 +117,12 @@ void add_opening(std::vector<Workload>& all) {
   all.push_back({.id = "B12",
                  .variant = "after opening",
                  .what = "memory",
+                 .rounds = 3,
                  .beside = [](Stage& stage, Length) { return memory(stage, false); }});
   all.push_back({.id = "B12",
                  .variant = "after replays",
                  .what = "memory after as many random replays as there are keys",
+                 .rounds = 3,
                  .beside = [](Stage& stage, Length) { return memory(stage, true); }});
 }
 
