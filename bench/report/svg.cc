@@ -38,6 +38,8 @@ std::vector<Panel> panels_of(const Results& results) {
     if (panels.empty() || panels.back().title != title) panels.push_back({title, row.what, {}});
     panels.back().rows.push_back(&row);
   }
+  // A bar alone says nothing.
+  std::erase_if(panels, [](const Panel& panel) { return panel.rows.size() < 2; });
   return panels;
 }
 
