@@ -124,6 +124,7 @@ Sample timed(int threads, std::chrono::nanoseconds length, Make make) {
 
   Sample sample;
   sample.used = usage_probe() - before;
+  sample.memory_bytes = memory_probe();  // while the sessions are there
   Histogram all;
   for (const Stopwatch& watch : watches) {
     const Histogram& times = watch.times();

@@ -33,6 +33,7 @@ struct Usage {
 
 // Of what the rival in this process is and has; see measure.h. Set once, before anything is timed.
 inline std::function<Usage()> usage_probe = [] { return usage_now({}, {}); };
+inline std::function<std::uint64_t()> memory_probe = [] { return std::uint64_t{0}; };
 
 // Memory in bytes of a process, with its part of what it shares.
 [[nodiscard]] std::uint64_t memory_of(pid_t process);
