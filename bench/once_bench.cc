@@ -1,129 +1,127 @@
-// once-bench: how fast the store is, as ratios to the floor of the disk measured in the same round.
-//
-// Every round runs the floor and every workload once, in turn, so that a disk that slows down slows
-// all of them; the table gives the median of the rounds. Every answer is checked while it is timed,
-// and the whole store at the end.
+// once-bench: Once and what a user would take instead, side by side, in one run on one disk.
 #include <fmt/format.h>
-#include <sys/vfs.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
-#include <functional>
+#include <fstream>
 
-#include "floor.h"
-#include "layouts.h"
+#include "comparison.h"
+#include "layouts/layouts.h"
+#include "report/machine.h"
 #include "settings.h"
-#include "workloads.h"
+#include "worker.h"
+#include "workloads/workload.h"
 
 namespace once::bench {
-
 namespace {
 
-struct Line {
-  std::string name;
-  std::function<Sample(std::chrono::nanoseconds)> run;
-  std::vector<Sample> samples;
-};
-
-bool in_memory(const std::filesystem::path& path) {
-  constexpr auto tmpfs_magic = 0x01021994;
-  struct statfs facts{};
-  return statfs(path.c_str(), &facts) == 0 && facts.f_type == tmpfs_magic;
+std::vector<std::string> workload_ids() {
+  std::vector<std::string> ids;
+  for (const Workload& workload : all_workloads()) {
+    if (!contains(ids, workload.id)) ids.push_back(workload.id);
+  }
+  return ids;
 }
 
-void print(const std::vector<Line>& lines, const Settings& settings, std::size_t bytes) {
-  if (!settings.json) {
-    fmt::print("floor F: pwrite + fdatasync of {} bytes, as much as a commit appends\n", bytes);
-    fmt::print("median of {} rounds of {:g} s; ops/F: operations in the time of one F\n\n",
-               settings.rounds, settings.seconds);
-    fmt::print("{:<32}{:>12}{:>12}{:>12}{:>10}\n", "", "ops/s", "p50 us", "p99 us", "ops/F");
+std::vector<std::string> rival_names() {
+  std::vector<std::string> names;
+  for (const Make& make : all_rivals()) {
+    if (!make.name.starts_with("once-")) names.push_back(make.name);
   }
-  std::string json;
-  for (const auto& line : lines) {
-    const double rate = median(line.samples, [](const Sample& s) { return s.per_second; });
-    const double p50 = median(line.samples, [](const Sample& s) { return s.p50_us; });
-    const double p99 = median(line.samples, [](const Sample& s) { return s.p99_us; });
-    const double ratio = median_ratio(line.samples, lines.front().samples);
-    if (settings.json) {
-      json +=
-          fmt::format(R"({}{{"name":"{}","ops_per_second":{:.1f},"p50_us":{:.2f},"p99_us":{:.2f},)"
-                      R"("ops_per_floor":{:.3f}}})",
-                      json.empty() ? "" : ",", line.name, rate, p50, p99, ratio);
-    } else {
-      fmt::print("{:<32}{:>12.0f}{:>12.1f}{:>12.1f}{:>10.2f}\n", line.name, rate, p50, p99, ratio);
-    }
+  return names;
+}
+
+void list() {
+  std::string last;
+  for (const Workload& workload : all_workloads()) {
+    const std::string line = fmt::format("{:<6}{}", workload.id, workload.what);
+    if (line != last) fmt::print("{}{}\n", line, workload.takes_long ? " (--long)" : "");
+    last = line;
   }
-  if (settings.json) {
-    fmt::print(R"({{"floor_bytes":{},"rounds":{},"seconds":{:g},"results":[{}]}})", bytes,
-               settings.rounds, settings.seconds, json);
-    fmt::print("\n");
+  fmt::print("\n");
+  for (const Make& make : all_rivals()) {
+    fmt::print("{:<18}{}\n", make.name, make.open ? make.about : make.missing);
   }
 }
 
-void run(const Settings& settings) {
-  const Scratch scratch(settings.folder);
-  if (in_memory(scratch.path())) {
+void compare(const Settings& settings) {
+  if (in_memory(settings.folder)) {
     fmt::print(stderr, "once-bench: {} is in memory, where a sync costs nothing; see --dir\n",
                settings.folder.string());
   }
-  Workloads work(scratch.path(), settings.finished, Layout::file);
-  Floor floor(scratch.path(), work.commit_bytes());
-
-  using Length = std::chrono::nanoseconds;
-  std::vector<Line> lines;
-  lines.push_back({"floor", [&](Length length) { return floor.run(length); }, {}});
-  for (const int threads : {1, 16}) {
-    lines.push_back(
-        {fmt::format("reserve + complete, {} thread{}", threads, threads > 1 ? "s" : ""),
-         [&work, threads](Length length) { return work.reserve_complete(threads, length); },
-         {}});
+  const Results results = compare_rivals(settings);
+  fmt::print("{}", settings.json ? json(results) : table(results));
+  if (settings.report.empty()) return;
+  const auto write = [](const std::filesystem::path& path, const std::string& text) {
+    std::ofstream file(path, std::ios::binary);
+    file << text;
+    file.close();
+    if (!file) throw std::runtime_error("writing " + path.string() + " failed");
+    fmt::print(stderr, "once-bench: wrote {}\n", path.string());
+  };
+  if (settings.report.has_parent_path()) {
+    std::filesystem::create_directories(settings.report.parent_path());
   }
-  lines.push_back({"transact, 1 thread", [&](Length length) { return work.transact(length); }, {}});
-  lines.push_back({"replay", [&](Length length) { return work.replay(length); }, {}});
-  lines.push_back({"find, never seen", [&](Length length) { return work.absent(length); }, {}});
-  lines.push_back({fmt::format("open, {} keys", settings.finished),
-                   [&](Length length) { return work.open(length); },
-                   {}});
-
-  const auto length =
-      std::chrono::duration_cast<Length>(std::chrono::duration<double>(settings.seconds));
-  for (int round = 0; round < settings.rounds; ++round) {
-    for (auto& line : lines) line.samples.push_back(line.run(length));
-  }
-  work.check_all();
-  print(lines, settings, floor.bytes());
+  write(settings.report, page_html(results));
+  auto chart = settings.report;
+  write(chart.replace_extension(".svg"), chart_svg(results));
 }
 
 int main_of(int argc, char** argv) {
-  CLI::App app("How fast the store is, against the floor of this disk in the same run.");
+  if (argc == 4 && std::string_view(argv[1]) == "--worker") {
+    return work_for_benchmark(argv[2], argv[3]);
+  }
+  CLI::App app("Once and what a user would take instead, side by side, in one run on one disk.");
   Settings settings;
+  const auto own = std::filesystem::read_symlink("/proc/self/exe");
+  settings.tool = own.parent_path().parent_path() / "once";
+  settings.report = own.parent_path().parent_path() / "report.html";
   bool quick = false;
   bool layouts = false;
+  bool names = false;
   app.add_option("--dir", settings.folder, "a folder on the disk to measure")
       ->capture_default_str();
-  app.add_option("--rounds", settings.rounds, "how often everything is run, in turn")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  app.add_option("--seconds", settings.seconds, "how long a workload runs in a round")
-      ->check(CLI::Range(0.01, 600.0))
-      ->capture_default_str();
-  app.add_option("--keys", settings.finished, "finished keys in the store at the start")
-      ->check(CLI::Range(1, 100'000'000))
-      ->capture_default_str();
-  app.add_flag("--quick", quick, "3 rounds of 0.2 seconds");
+  auto* rounds = app.add_option("--rounds", settings.rounds, "how often everything is run, in turn")
+                     ->check(CLI::Range(1, 1000))
+                     ->capture_default_str();
+  auto* seconds =
+      app.add_option("--seconds", settings.seconds, "how long a workload runs in a round")
+          ->check(CLI::Range(0.01, 600.0))
+          ->capture_default_str();
+  app.add_option("--keys", settings.finished,
+                 "finished keys at the start [1000000; 20000 with --quick; 10000 with --layouts]")
+      ->check(CLI::Range(100, 100'000'000));
+  app.add_option("--only", settings.only, "only these workloads, as in B1,B4")
+      ->delimiter(',')
+      ->check(CLI::IsMember(workload_ids()));
+  app.add_option("--rivals", settings.rivals, "only these, as in once,sqlite")
+      ->delimiter(',')
+      ->check(CLI::IsMember(rival_names()));
+  app.add_flag("--quick", quick, "all but the long ones in under three minutes");
+  app.add_flag("--long", settings.long_ones, "the workloads that take minutes each, too");
+  app.add_flag("--list", names, "list workloads and rivals");
   app.add_flag("--layouts", layouts,
                "compare one file with a directory instead; exit 2 if a ratio is below its least");
   app.add_flag("--json", settings.json, "print JSON");
+  app.add_option("--report", settings.report, "where to write the page; empty: nowhere")
+      ->capture_default_str();
+  app.add_option("--tool", settings.tool, "the command-line tool, for B15")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   if (quick) {
-    settings.rounds = 3;
-    settings.seconds = 0.2;
+    if (rounds->empty()) settings.rounds = layouts ? 3 : 5;
+    if (seconds->empty()) settings.seconds = layouts ? 0.2 : 0.05;
+  }
+  if (settings.finished == 0) {
+    settings.finished = layouts ? 10'000 : quick ? 20'000 : 1'000'000;
   }
   try {
-    if (layouts) {
+    if (names) {
+      list();
+    } else if (layouts) {
       if (!compare_layouts(settings)) return 2;
     } else {
-      run(settings);
+      compare(settings);
     }
   } catch (const std::exception& error) {
     fmt::print(stderr, "once-bench: {}\n", error.what());
@@ -133,7 +131,6 @@ int main_of(int argc, char** argv) {
 }
 
 }  // namespace
-
 }  // namespace once::bench
 
 int main(int argc, char** argv) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <system_error>
 #include <vector>
 
@@ -17,8 +18,13 @@ struct Settings {
   std::filesystem::path folder = ".";
   int rounds = 5;
   double seconds = 1;
-  std::uint64_t finished = 10'000;
+  std::uint64_t finished = 0;  // 0: what goes with the rest
   bool json = false;
+  std::vector<std::string> only{};    // workloads: B1, B4, ... Empty: all
+  std::vector<std::string> rivals{};  // by name. Empty: all
+  bool long_ones = false;             // the workloads that take minutes each, too
+  std::filesystem::path report{};     // where the page goes. Empty: none
+  std::filesystem::path tool{};       // the command-line tool, for B15
 };
 
 // A folder of its own, removed at the end whatever happens.

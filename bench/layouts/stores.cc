@@ -1,4 +1,4 @@
-#include "workloads.h"
+#include "layouts/stores.h"
 
 #include <algorithm>
 #include <variant>
@@ -27,7 +27,7 @@ std::uint64_t scattered(std::uint64_t turn, std::uint64_t of) {
 
 }  // namespace
 
-Workloads::Workloads(const std::filesystem::path& folder, std::uint64_t finished, Layout layout)
+Stores::Stores(const std::filesystem::path& folder, std::uint64_t finished, Layout layout)
     : folder_(folder),
       finished_(finished),
       store_(check(Store::open((folder / "store").string(), {.layout = layout}))),
@@ -40,7 +40,7 @@ Workloads::Workloads(const std::filesystem::path& folder, std::uint64_t finished
   check(other.close());
 }
 
-void Workloads::fill(Store& store) const {
+void Stores::fill(Store& store) const {
   for (std::uint64_t start = 0; start < finished_; start += batch) {
     const std::uint64_t end = std::min(finished_, start + batch);
     std::vector<ReserveRequest> asks;
@@ -58,7 +58,7 @@ void Workloads::fill(Store& store) const {
   }
 }
 
-void Workloads::execute_one(Store& store, std::uint64_t number, Durability durability) {
+void Stores::execute_one(Store& store, std::uint64_t number, Durability durability) {
   const auto answer =
       check(store.reserve("charge-" + std::to_string(number), {.durability = durability}));
   const auto* mine = std::get_if<Reservation>(&answer);
@@ -66,17 +66,17 @@ void Workloads::execute_one(Store& store, std::uint64_t number, Durability durab
   check(store.complete(*mine, Outcome::success(receipt(number)), {.durability = durability}));
 }
 
-Sample Workloads::reserve_complete(int threads, Length length) {
+Sample Stores::reserve_complete(int threads, Length length) {
   return measure(threads, length,
                  [&] { execute_one(store_, executed_.fetch_add(1), Durability::synced); });
 }
 
-Sample Workloads::buffered(Length length) {
+Sample Stores::buffered(Length length) {
   return measure(1, length,
                  [&] { execute_one(store_, executed_.fetch_add(1), Durability::buffered); });
 }
 
-Sample Workloads::transact(Length length) {
+Sample Stores::transact(Length length) {
   return measure(1, length, [&] {
     const auto expected = std::to_string(transacted_ + 1);
     const auto done = check(store_.transact("tx-" + expected, [](Transaction& tx) -> Result<Bytes> {
@@ -91,15 +91,15 @@ Sample Workloads::transact(Length length) {
   });
 }
 
-Sample Workloads::replay(Length length) {
+Sample Stores::replay(Length length) {
   return replay_from(store_, length);
 }
 
-Sample Workloads::read(Length length) {
+Sample Stores::read(Length length) {
   return replay_from(read_, length);
 }
 
-Sample Workloads::replay_from(Store& store, Length length) {
+Sample Stores::replay_from(Store& store, Length length) {
   return measure(1, length, [&] {
     const auto number = scattered(turn_.fetch_add(1), finished_);
     const auto done = check(store.execute(finished_key(number), [] { return Bytes("again"); }));
@@ -107,14 +107,14 @@ Sample Workloads::replay_from(Store& store, Length length) {
   });
 }
 
-Sample Workloads::absent(Length length) {
+Sample Stores::absent(Length length) {
   return measure(1, length, [&] {
     const auto number = turn_.fetch_add(1);
     check(!check(store_.find("absent-" + std::to_string(number))), "a key nobody used was found");
   });
 }
 
-Sample Workloads::open(Length length) {
+Sample Stores::open(Length length) {
   return measure(1, length, [&] {
     auto store = check(Store::open((folder_ / "opened").string()));
     const auto number = scattered(turn_.fetch_add(1), finished_);
@@ -124,7 +124,7 @@ Sample Workloads::open(Length length) {
   });
 }
 
-std::size_t Workloads::commit_bytes() {
+std::size_t Stores::commit_bytes() {
   // In a directory, where the log can be looked at.
   const auto path = folder_ / "sized";
   auto store = check(Store::open(path.string(), {.layout = Layout::directory}));
@@ -143,7 +143,7 @@ std::size_t Workloads::commit_bytes() {
   return static_cast<std::size_t>((after - before) / (2 * pairs));
 }
 
-void Workloads::check_all() {
+void Stores::check_all() {
   const auto stats = check(store_.stats());
   check(stats.completed == finished_ + executed_ + transacted_,
         std::to_string(stats.completed) + " keys completed, acknowledged were " +

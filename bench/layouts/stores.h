@@ -1,4 +1,4 @@
-// The workloads: what an application asks of a store, each checking every answer that it times.
+// What --layouts runs on each layout, every answer checked while it is timed.
 #pragma once
 
 #include <atomic>
@@ -13,13 +13,13 @@
 
 namespace once::bench {
 
-class Workloads {
+class Stores {
  public:
   using Length = std::chrono::nanoseconds;
 
   // Makes three stores in `folder`, each with `finished` completed keys: one to work on, one to
   // open, one to read.
-  Workloads(const std::filesystem::path& folder, std::uint64_t finished, Layout layout);
+  Stores(const std::filesystem::path& folder, std::uint64_t finished, Layout layout);
 
   // An execution around an outside effect: two syncs each.
   Sample reserve_complete(int threads, Length length);

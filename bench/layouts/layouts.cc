@@ -1,11 +1,11 @@
-#include "layouts.h"
+#include "layouts/layouts.h"
 
 #include <fmt/format.h>
 
 #include <functional>
 #include <string>
 
-#include "workloads.h"
+#include "layouts/stores.h"
 
 namespace once::bench {
 namespace {
@@ -13,7 +13,7 @@ namespace {
 struct Pair {
   std::string name;
   double least;  // what the ratio is to be
-  std::function<Sample(Workloads&, Workloads::Length)> run;
+  std::function<Sample(Stores&, Stores::Length)> run;
   std::vector<Sample> file{};
   std::vector<Sample> directory{};
 };
@@ -23,13 +23,13 @@ double rate(const std::vector<Sample>& samples) {
 }
 
 std::vector<Pair> pairs() {
-  using Length = Workloads::Length;
+  using Length = Stores::Length;
   return {
-      {"synced commits, 1 thread", 1.3, [](Workloads& w, Length l) { return w.transact(l); }},
+      {"synced commits, 1 thread", 1.3, [](Stores& w, Length l) { return w.transact(l); }},
       {"synced commits, 32 threads", 1.0,
-       [](Workloads& w, Length l) { return w.reserve_complete(32, l); }},
-      {"unsynced commits, 1 thread", 0.95, [](Workloads& w, Length l) { return w.buffered(l); }},
-      {"point reads", 0.95, [](Workloads& w, Length l) { return w.read(l); }},
+       [](Stores& w, Length l) { return w.reserve_complete(32, l); }},
+      {"unsynced commits, 1 thread", 0.95, [](Stores& w, Length l) { return w.buffered(l); }},
+      {"point reads", 0.95, [](Stores& w, Length l) { return w.read(l); }},
   };
 }
 
@@ -39,10 +39,10 @@ bool compare_layouts(const Settings& settings) {
   const Scratch scratch(settings.folder);
   std::filesystem::create_directories(scratch.path() / "one");
   std::filesystem::create_directories(scratch.path() / "many");
-  Workloads file(scratch.path() / "one", settings.finished, Layout::file);
-  Workloads directory(scratch.path() / "many", settings.finished, Layout::directory);
-  const auto length = std::chrono::duration_cast<Workloads::Length>(
-      std::chrono::duration<double>(settings.seconds));
+  Stores file(scratch.path() / "one", settings.finished, Layout::file);
+  Stores directory(scratch.path() / "many", settings.finished, Layout::directory);
+  const auto length =
+      std::chrono::duration_cast<Stores::Length>(std::chrono::duration<double>(settings.seconds));
   std::vector<Pair> all = pairs();
   for (int round = 0; round < settings.rounds; ++round) {
     for (Pair& pair : all) {
