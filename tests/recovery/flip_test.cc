@@ -76,7 +76,8 @@ std::map<std::string, container::Extents> extents_of(const DiskImage& image) {
 
 bool names_a_place(const std::string& message) {
   static const std::regex place(
-      "bytes? [0-9]|offset [0-9]|row [^ ]|/once/([0-9]{6}\\.(sst|log)|MANIFEST-[0-9]{6}|CURRENT|IDENTITY)");
+      "bytes? [0-9]|offset [0-9]|row [^ "
+      "]|/once/([0-9]{6}\\.(sst|log)|MANIFEST-[0-9]{6}|CURRENT|IDENTITY)");
   return std::regex_search(message, place);
 }
 
@@ -201,7 +202,8 @@ std::vector<Flip> flips_of(const Left& left) {
   // Small files would be missed.
   for (const auto& [path, extents] : extents_of(left.image)) {
     for (const container::Extent& extent : extents) {
-      for (const std::uint64_t at : {std::uint64_t{0}, std::uint64_t{20}, random() % extent.length}) {
+      for (const std::uint64_t at :
+           {std::uint64_t{0}, std::uint64_t{20}, random() % extent.length}) {
         add(extent.offset + at, true);
       }
     }

@@ -1,5 +1,5 @@
-// A rotten byte in the file in which RocksDB keeps the name of a database ended the process: RocksDB
-// takes it for granted that reading it fails in one way only.
+// A rotten byte in the file in which RocksDB keeps the name of a database ended the process:
+// RocksDB takes it for granted that reading it fails in one way only.
 #include <doctest/doctest.h>
 
 #include <regex>
@@ -30,7 +30,6 @@ TEST_CASE("a rotten byte in IDENTITY is an error that names the place") {
   for (const bool read_only : {true, false}) {
     const auto opened = Store::open(path, {.read_only = read_only});
     CHECK(error_of(opened) == ErrorCode::damaged);
-    CHECK(opened.error().message.find("IDENTITY, byte " + std::to_string(at)) !=
-          std::string::npos);
+    CHECK(opened.error().message.find("IDENTITY, byte " + std::to_string(at)) != std::string::npos);
   }
 }
