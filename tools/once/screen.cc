@@ -1,12 +1,13 @@
 #include "screen.h"
 
-#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
+#include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <string_view>
 
 #include "writing.h"
@@ -25,12 +26,25 @@ constexpr std::string_view clear_line = "\x1b[2K";
 constexpr std::string_view end_of_line = "\r\n";
 constexpr std::string_view clear_below = "\x1b[J";
 
+// The signal handler's: a signal that comes between drawing and waiting must be seen as well.
+volatile std::sig_atomic_t resized_eventfd = -1;
+
+void note_resize(int) {
+  const int saved = errno;
+  const std::uint64_t one = 1;
+  if (::write(resized_eventfd, &one, sizeof one) < 0) {
+    // Full means that it is readable already, which is all that is asked of it.
+  }
+  errno = saved;
+}
+
 }  // namespace
 
-Screen::Screen() {
-  // Told without SA_RESTART, so that a wait ends and the new size is drawn.
+Screen::Screen() : resized_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  resized_eventfd = resized_;
   struct sigaction resized{};
-  resized.sa_handler = [](int) {};
+  resized.sa_handler = &note_resize;
+  resized.sa_flags = SA_RESTART;
   ::sigaction(SIGWINCH, &resized, &resized_before_);
   if (::isatty(STDIN_FILENO) == 1 && ::tcgetattr(STDIN_FILENO, &before_) == 0) {
     termios raw = before_;
@@ -46,6 +60,8 @@ Screen::Screen() {
 Screen::~Screen() {
   (void)write_all(STDOUT_FILENO, leave);
   ::sigaction(SIGWINCH, &resized_before_, nullptr);
+  resized_eventfd = -1;
+  if (resized_ >= 0) ::close(resized_);
   if (keys_) ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
 }
 
@@ -56,6 +72,8 @@ Screen::Size Screen::size() {
 }
 
 bool Screen::show(const std::vector<std::string>& lines) {
+  std::uint64_t resizes = 0;  // those before the size is read are in what is drawn
+  (void)!::read(resized_, &resizes, sizeof resizes);
   std::string bytes(begin_picture);
   bytes += home;
   const std::size_t high = size().rows;
@@ -94,6 +112,10 @@ std::optional<char> Screen::key() const {
 
 int Screen::descriptor() const {
   return keys_ ? STDIN_FILENO : -1;
+}
+
+int Screen::resized_descriptor() const {
+  return resized_;
 }
 
 std::string cut(const std::string& text, std::size_t width) {

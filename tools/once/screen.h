@@ -43,9 +43,12 @@ class Screen {
   [[nodiscard]] std::optional<char> key() const;
   // Readable when a key was pressed, or -1 when there are no keys; for poll(2).
   [[nodiscard]] int descriptor() const;
+  // Readable when the window got another size since it was drawn, however long before the poll(2).
+  [[nodiscard]] int resized_descriptor() const;
 
  private:
   bool keys_ = false;
+  int resized_ = -1;
   termios before_{};
   struct sigaction resized_before_{};
 };

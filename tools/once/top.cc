@@ -101,10 +101,12 @@ Result<Sort> parse_sort(std::string_view text) {
 enum class Woken { time, key, ended };
 
 // Waits until `deadline`, a key, or a signal; a change of the window's size counts as a key.
-Woken wait(const Interrupts& interrupts, int keys, SteadyClock::time_point deadline) {
-  std::array<pollfd, 3> files{{{interrupts.descriptor(), POLLIN, 0},
+// `screen` may be null.
+Woken wait(const Interrupts& interrupts, const Screen* screen, SteadyClock::time_point deadline) {
+  std::array<pollfd, 4> files{{{interrupts.descriptor(), POLLIN, 0},
                                {STDOUT_FILENO, 0, 0},  // errors are always told
-                               {keys, POLLIN, 0}}};
+                               {screen ? screen->descriptor() : -1, POLLIN, 0},
+                               {screen ? screen->resized_descriptor() : -1, POLLIN, 0}}};
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - SteadyClock::now());
   const int timeout = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1 << 30));
   const int ready = ::poll(files.data(), files.size(), timeout);
@@ -124,7 +126,7 @@ Result<void> print(Looking& looking, const TopView& view, Duration interval, std
     if (i != 0) {
       const auto deadline = SteadyClock::now() + looking.pause(interval);
       Woken woken = Woken::key;
-      while (woken == Woken::key) woken = wait(interrupts, -1, deadline);
+      while (woken == Woken::key) woken = wait(interrupts, nullptr, deadline);
       if (woken == Woken::ended) return {};
     }
     auto sample = looking.look();
@@ -191,7 +193,7 @@ Result<void> live(Looking& looking, TopView view, Duration interval, std::uint64
     bool look_now = false;
     while (!look_now) {
       if (!draw(screen, out, *sample, view, trouble)) return {};
-      const Woken woken = wait(interrupts, screen.descriptor(), deadline);
+      const Woken woken = wait(interrupts, &screen, deadline);
       if (woken == Woken::ended) return {};
       if (woken == Woken::time) break;
       while (const auto key = screen.key()) {
