@@ -92,6 +92,15 @@ Result<Output> output_of(Call&& call) {
   }
 }
 
+// What get() of a variable returns, of the bytes that are kept for it, if any.
+template <class T>
+Result<std::optional<T>> variable_as(const std::optional<Bytes>& kept) {
+  if (!kept) return std::optional<T>{};
+  auto value = Codec<T>::decode(kept);
+  if (!value) return std::unexpected(std::move(value.error()));
+  return std::optional<T>(std::move(*value));
+}
+
 class RunAccess;
 
 }  // namespace internal
@@ -119,11 +128,7 @@ class NodeContext {
   // graph depend on the node that sets it, else it may or may not be there. Errors: wrong_type.
   template <class T>
   Result<std::optional<T>> get(std::string_view variable) const {
-    const std::optional<Bytes> found = variable_of(variable);
-    if (!found) return std::optional<T>{};
-    auto value = Codec<T>::decode(found);
-    if (!value) return std::unexpected(std::move(value.error()));
-    return std::optional<T>(std::move(*value));
+    return internal::variable_as<T>(variable_of(variable));
   }
   // Sets a variable; kept with the node's own checkpoint, and only if the node succeeds.
   template <class T>
@@ -221,11 +226,7 @@ class StepContext {
   // As NodeContext has them. What is set here is kept with the next step.
   template <class T>
   Result<std::optional<T>> get(std::string_view variable) const {
-    const std::optional<Bytes> found = variable_of(variable);
-    if (!found) return std::optional<T>{};
-    auto value = Codec<T>::decode(found);
-    if (!value) return std::unexpected(std::move(value.error()));
-    return std::optional<T>(std::move(*value));
+    return internal::variable_as<T>(variable_of(variable));
   }
   template <class T>
     requires(!std::convertible_to<const T&, std::string_view>)
