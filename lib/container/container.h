@@ -242,6 +242,7 @@ class Container {
 
   // Bytes, in container_files.cc.
   Result<void> append_to_log(File& file, std::string_view bytes) ONCE_REQUIRES(file.mutex);
+  static void blank_ahead(File& file, std::uint64_t end) ONCE_REQUIRES(file.mutex);
   Result<void> append_plain(File& file, std::string_view bytes) ONCE_REQUIRES(file.mutex);
   Result<void> make_room(File& file, std::uint64_t end) ONCE_REQUIRES(file.mutex);
   Result<void> trim(File& file) ONCE_REQUIRES(file.mutex);

@@ -13,6 +13,9 @@ namespace {
 // nothing in the host file system; that costs a write of zeros for blocks never used before.
 constexpr std::uint64_t least_log_chunk = 64 << 10;
 constexpr std::uint64_t most_log_chunk = std::uint64_t{1} << 20;
+constexpr std::uint64_t most_blank = 64 << 10;
+// What is not synced is begun to be written in pieces of this size.
+constexpr std::uint64_t most_started = 256 << 10;
 constexpr std::uint64_t most_chunk = std::uint64_t{8} << 20;
 // Files up to this size are checked whole before they are read, larger ones at their end.
 constexpr std::uint64_t small_file = 64 << 10;
@@ -48,6 +51,7 @@ Result<void> Container::make_room(File& file, std::uint64_t end) {
   if (!taken && taken.error().code == ErrorCode::no_space) taken = allocate(least, file, pieces);
   if (!taken) return pass(taken);
   if (file.log) {
+    for (const Extent& extent : *taken) device_->will_be_written(extent.offset, extent.length);
     if (auto filled = zero_fill(unwritten_); !filled) return filled;
   }
   Records records;
@@ -82,6 +86,17 @@ Result<void> Container::append(File& file, std::string_view bytes) {
   return {};
 }
 
+// Adds zeros behind the envelope in file.scratch, up to where blocks are written whole: of a block
+// of which a part is written the host would have to read first what an older file left in the rest.
+// A log that is synced gets no more than it needs; for one that is not larger pieces are cheaper,
+// and most of the zeros never reach the disk.
+void Container::blank_ahead(File& file, std::uint64_t end) {
+  if (end <= file.blank) return;
+  const bool synced = file.size - file.durable < most_blank;
+  file.blank = std::min(round_up(end, synced ? block_bytes : most_blank), length_of(*file.extents));
+  file.scratch.resize(file.blank - file.position, '\0');
+}
+
 Result<void> Container::append_to_log(File& file, std::string_view bytes) {
   const std::uint64_t end = file.position + envelope_bytes(bytes.size());
   if (auto room = make_room(file, end); !room) return room;
@@ -89,6 +104,7 @@ Result<void> Container::append_to_log(File& file, std::string_view bytes) {
   append_envelope(file.scratch,
                   {.file = file.id, .offset = file.size, .durable = file.durable, .payload = bytes},
                   seed_);
+  blank_ahead(file, end);
   auto written = write_stream(*device_, *file.extents, file.position, file.scratch);
   if (!written) return std::unexpected(poison(std::move(written.error())));
   ++writes_;
@@ -96,6 +112,13 @@ Result<void> Container::append_to_log(File& file, std::string_view bytes) {
     file.marks.push_back({.offset = file.size, .position = file.position});
   }
   file.position = end;
+  if (end - file.started >= most_started) {
+    // Nobody has synced for long, and whoever makes the next log is to wait for little.
+    const std::uint64_t from = std::exchange(file.started, end / block_bytes * block_bytes);
+    if (file.size - file.durable >= most_started) {
+      start_stream(*device_, *file.extents, from, file.started - from);
+    }
+  }
   file.size += bytes.size();
   file.counted += bytes.size();
   log_bytes_ += bytes.size();

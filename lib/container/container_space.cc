@@ -50,9 +50,14 @@ Result<void> Container::grow(std::uint64_t bytes) {
   const auto to = [&](std::uint64_t wanted) ONCE_REQUIRES(mutex_) -> Result<void> {
     if (auto sized = device_->resize(end + wanted); !sized) return sized;
     ++writes_;
-    allocator_.grow(end + wanted);
     // Before the journal says that a file has blocks there: a power cut may leave any mixture.
-    return sync_device();
+    if (auto synced = sync_device(); !synced) {
+      // Whoever opens it next would take a size that the kernel shows for one that is on disk.
+      (void)device_->resize(end);
+      return synced;
+    }
+    allocator_.grow(end + wanted);
+    return {};
   };
   const std::uint64_t ahead = std::min(most_growth, end / 8);
   auto grown = to(round_up(std::max(bytes, ahead), growth_step));
@@ -152,10 +157,12 @@ Result<Extents> Container::allocate(std::uint64_t bytes, const File& file, std::
 }
 
 Result<void> Container::zero_fill(const Extents& extents) {
+  // Not larger: the kernel would keep it in as large a folio (see Device::will_be_written()).
+  constexpr std::size_t piece_bytes = std::size_t{64} << 10;
   std::string zeros;
   for (const Extent& extent : extents) {
     for (std::uint64_t done = 0; done < extent.length; done += zeros.size()) {
-      zeros.resize(std::min<std::uint64_t>(copy_bytes, extent.length - done));
+      zeros.resize(std::min<std::uint64_t>(piece_bytes, extent.length - done));
       if (auto written = write(extent.offset + done, zeros); !written) return written;
     }
   }

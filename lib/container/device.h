@@ -48,6 +48,11 @@ class Device {
   // Makes sure that there is real space under a range that may have been punched.
   // Errors: no_space, io.
   virtual Result<void> allocate(std::uint64_t offset, std::uint64_t length) = 0;
+  // Says that small writes are going to fill a range from its start, and that nothing that is in it
+  // is needed: a hint, which changes no byte.
+  virtual void will_be_written(std::uint64_t offset, std::uint64_t length) = 0;
+  // Begins to bring a range to the disk, so that there is less left to do for sync(): a hint, too.
+  virtual void start_writing(std::uint64_t offset, std::uint64_t length) = 0;
   [[nodiscard]] virtual Result<std::uint64_t> size() = 0;
   // Bytes that the device could still grow by, as far as it knows.
   [[nodiscard]] virtual Result<std::uint64_t> space_left() = 0;

@@ -15,7 +15,7 @@ constexpr std::size_t header_bytes = 32;
 constexpr std::size_t alignment = 8;
 constexpr char marker_bytes[] = "OENV";
 constexpr std::uint32_t marker = 0x564e454f;  // the same
-constexpr std::size_t window_bytes = std::size_t{64} << 10;
+constexpr std::size_t window_bytes = std::size_t{512} << 10;
 
 struct Header {
   std::uint32_t length = 0;

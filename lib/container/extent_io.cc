@@ -55,4 +55,13 @@ Result<void> write_stream(Device& device, const Extents& extents, std::uint64_t 
                       });
 }
 
+void start_stream(Device& device, const Extents& extents, std::uint64_t offset,
+                  std::uint64_t length) {
+  (void)for_each_run(device, extents, offset, length,
+                     [&](std::uint64_t at, std::uint64_t, std::uint64_t piece) {
+                       device.start_writing(at, piece);
+                       return Result<void>();
+                     });
+}
+
 }  // namespace once::container

@@ -18,4 +18,8 @@ Result<void> read_stream(Device& device, const Extents& extents, std::uint64_t o
 Result<void> write_stream(Device& device, const Extents& extents, std::uint64_t offset,
                           std::string_view bytes);
 
+// Device::start_writing() of a piece of it.
+void start_stream(Device& device, const Extents& extents, std::uint64_t offset,
+                  std::uint64_t length);
+
 }  // namespace once::container

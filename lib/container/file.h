@@ -46,6 +46,8 @@ class File {
   std::atomic<std::uint64_t> counted = 0;             // in the container's log_bytes_
   std::uint64_t position ONCE_GUARDED_BY(mutex) = 0;  // where the next envelope goes
   std::uint64_t durable ONCE_GUARDED_BY(mutex) = 0;
+  std::uint64_t started ONCE_GUARDED_BY(mutex) = 0;  // writing was begun up to this position
+  std::uint64_t blank ONCE_GUARDED_BY(mutex) = 0;    // blocks were written up to this position
   std::vector<LogMark> marks ONCE_GUARDED_BY(mutex);
   Bytes scratch ONCE_GUARDED_BY(mutex);
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <limits>
 
 #include "base/error.h"
@@ -44,12 +45,19 @@ std::unexpected<Error> failed_for_good(int number, const std::string& doing,
   return std::unexpected(std::move(error));
 }
 
-// Whether this process may not have a file that reaches `end` (setrlimit(2)). Asked before, since
-// going beyond it is answered by a signal that ends the process; and it may be lowered at any time.
-bool is_over_the_limit(std::uint64_t end) {
+// How long a file may become in this process (setrlimit(2)). Asked before, since going beyond it is
+// answered by a signal that ends the process.
+std::uint64_t limit_of_files() {
   struct rlimit limit{};
-  return ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-         end > limit.rlim_cur;
+  const bool limited = ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+  return limited ? limit.rlim_cur : largest_file;
+}
+
+// The kernel's tick, some milliseconds each, which costs no system call.
+std::int64_t coarse_time() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
 }  // namespace
@@ -68,6 +76,17 @@ Result<void> HostDevice::allowed(HostAccess access) const {
                 name_);
   }
   return {};
+}
+
+bool HostDevice::is_over_the_limit(std::uint64_t end) {
+  // Somebody may lower it at any time; who does that between this and the write comes too late
+  // anyhow. So once in a tick is often enough, and saves most writes a system call.
+  const std::int64_t now = coarse_time();
+  if (limit_asked_.load(std::memory_order_acquire) != now) {
+    limit_ = limit_of_files();
+    limit_asked_.store(now, std::memory_order_release);
+  }
+  return end > limit_;
 }
 
 Result<void> HostDevice::read(std::uint64_t offset, std::size_t length, char* buffer) {
@@ -176,6 +195,18 @@ Result<void> HostDevice::allocate(std::uint64_t offset, std::uint64_t length) {
   return failed(wrong, fmt::format("reserving {} bytes at {} of", length, offset), name_);
 }
 
+void HostDevice::start_writing(std::uint64_t offset, std::uint64_t length) {
+  if (!allowed(HostAccess::write)) return;
+  (void)::sync_file_range(file_, to_off(offset), to_off(length), SYNC_FILE_RANGE_WRITE);
+}
+
+void HostDevice::will_be_written(std::uint64_t offset, std::uint64_t length) {
+  // Small writes into what Linux keeps in large folios cost it a walk over each of their blocks.
+  // Nothing depends on it, so that it may fail.
+  if (!allowed(HostAccess::write)) return;
+  (void)::posix_fadvise(file_, to_off(offset), to_off(length), POSIX_FADV_DONTNEED);
+}
+
 Result<std::uint64_t> HostDevice::size() {
   if (auto may = allowed(HostAccess::read); !may) return pass(may);
   struct stat status{};
@@ -197,11 +228,8 @@ Result<std::uint64_t> HostDevice::space_left() {
   if (disk.f_blocks == 0 || __builtin_mul_overflow(disk.f_bavail, disk.f_frsize, &left)) {
     left = largest_file;
   }
-  struct rlimit limit{};
-  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
-    left = std::min(left, limit.rlim_cur > *now ? limit.rlim_cur - *now : std::uint64_t{0});
-  }
-  return std::min(left, largest_file - *now);
+  const std::uint64_t limit = limit_of_files();
+  return std::min(left, limit > *now ? limit - *now : std::uint64_t{0});
 }
 
 int HostDevice::fallocate_once(int mode, std::uint64_t offset, std::uint64_t length) {

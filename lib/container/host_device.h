@@ -6,6 +6,7 @@
 // tried again, not even for a signal.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 
@@ -28,6 +29,8 @@ class HostDevice : public Device {
   Result<void> resize(std::uint64_t bytes) override ONCE_EXCLUDES(resizing_);
   Result<void> punch(std::uint64_t offset, std::uint64_t length) override;
   Result<void> allocate(std::uint64_t offset, std::uint64_t length) override;
+  void start_writing(std::uint64_t offset, std::uint64_t length) override;
+  void will_be_written(std::uint64_t offset, std::uint64_t length) override;
   Result<std::uint64_t> size() override;
   Result<std::uint64_t> space_left() override;
   const std::string& name() const override { return name_; }
@@ -40,6 +43,7 @@ class HostDevice : public Device {
   virtual int fallocate_once(int mode, std::uint64_t offset, std::uint64_t length);
 
  private:
+  [[nodiscard]] bool is_over_the_limit(std::uint64_t end);
   int fallocate_fully(int mode, std::uint64_t offset, std::uint64_t length);
   Result<void> grow(std::uint64_t from, std::uint64_t to) ONCE_REQUIRES(resizing_);
   Result<void> write_zeros(std::uint64_t from, std::uint64_t to);
@@ -48,6 +52,8 @@ class HostDevice : public Device {
   const std::string name_;
   const HostAccess access_;
   const std::uint32_t generation_;
+  std::atomic<std::int64_t> limit_asked_ = -1;  // when limit_ was, in nanoseconds
+  std::atomic<std::uint64_t> limit_ = 0;
   // What a failed growing takes back must not be what another one has added.
   Mutex resizing_;
 };

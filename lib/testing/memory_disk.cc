@@ -196,6 +196,8 @@ class MemoryDisk::Handle final : public container::Device {
   Result<void> allocate(std::uint64_t, std::uint64_t) override {
     return state_->allocate(opening_);
   }
+  void will_be_written(std::uint64_t, std::uint64_t) override {}
+  void start_writing(std::uint64_t, std::uint64_t) override {}
   Result<std::uint64_t> size() override { return state_->size(opening_); }
   Result<std::uint64_t> space_left() override { return std::uint64_t{1} << 40; }
   const std::string& name() const override { return name_; }

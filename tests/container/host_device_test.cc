@@ -139,6 +139,18 @@ TEST_CASE_FIXTURE(Disk, "punched space reads as zeros, and can be had back") {
   CHECK(read(0, 4) == "xxxx");
 }
 
+TEST_CASE_FIXTURE(Disk, "hints change nothing") {
+  value_of(device.resize(1 << 20));
+  value_of(device.write(0, std::string(1 << 20, 'x')));
+  device.will_be_written(0, 1 << 20);  // not on disk yet
+  device.start_writing(4096, 500'000);
+  CHECK(read(0, 1 << 20) == std::string(1 << 20, 'x'));
+  value_of(device.sync());
+  device.will_be_written(4096, 65'536);
+  device.will_be_written(std::uint64_t{1} << 40, 4096);
+  CHECK(read(0, 1 << 20) == std::string(1 << 20, 'x'));
+}
+
 TEST_CASE_FIXTURE(Disk, "a full disk leaves the size as it was") {
   value_of(device.resize(20'000));
   value_of(device.write(0, std::string(20'000, 'x')));

@@ -30,6 +30,12 @@ class Timeline::Watched final : public container::Device {
   Result<void> allocate(std::uint64_t offset, std::uint64_t length) override {
     return changing([&] { return target_->allocate(offset, length); });
   }
+  void will_be_written(std::uint64_t offset, std::uint64_t length) override {
+    target_->will_be_written(offset, length);
+  }
+  void start_writing(std::uint64_t offset, std::uint64_t length) override {
+    target_->start_writing(offset, length);
+  }
   Result<std::uint64_t> size() override { return target_->size(); }
   Result<std::uint64_t> space_left() override { return target_->space_left(); }
   const std::string& name() const override { return target_->name(); }

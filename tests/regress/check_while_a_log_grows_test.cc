@@ -33,6 +33,8 @@ class WatchedDevice final : public container::Device {
   Result<void> allocate(std::uint64_t offset, std::uint64_t length) override {
     return device_.allocate(offset, length);
   }
+  void will_be_written(std::uint64_t, std::uint64_t) override {}
+  void start_writing(std::uint64_t, std::uint64_t) override {}
   Result<std::uint64_t> size() override { return device_.size(); }
   Result<std::uint64_t> space_left() override { return device_.space_left(); }
   const std::string& name() const override { return device_.name(); }

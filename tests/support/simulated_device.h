@@ -77,6 +77,8 @@ class SimulatedDevice final : public container::Device {
   Result<void> resize(std::uint64_t bytes) override;
   Result<void> punch(std::uint64_t offset, std::uint64_t length) override;
   Result<void> allocate(std::uint64_t offset, std::uint64_t length) override;
+  void will_be_written(std::uint64_t, std::uint64_t) override {}
+  void start_writing(std::uint64_t, std::uint64_t) override {}
   Result<std::uint64_t> size() override;
   Result<std::uint64_t> space_left() override;
   const std::string& name() const override { return name_; }
