@@ -45,6 +45,8 @@ class Executor::Impl::Batch {
   // One commit that reserves what it can.
   Result<void> reserve(Round& round);
   void sort(std::size_t i, Result<ledger::ReserveDecision>&& decision, Round& round);
+  // Takes an answer that was there already. False: there is none.
+  bool take_replay(std::size_t i, Result<std::optional<Replay>>&& replay, Round& round);
   // Runs the work for what was granted.
   Result<void> carry_out(const Round& round);
   // One commit that ends the reservations as `outcomes` say; with `thrown` as that says.
@@ -96,12 +98,16 @@ Result<void> Executor::Impl::Batch::ask() {
 Result<void> Executor::Impl::Batch::reserve(Round& round) {
   auto in_use = inner_.use();
   if (!in_use) return pass(in_use);
-  const std::vector<std::size_t> indices = left();
+  const ReserveOptions options = reserve_options(call_);
+  std::vector<std::size_t> indices;
   std::vector<ReserveRequest> requests;
-  requests.reserve(indices.size());
-  for (const std::size_t i : indices) {
-    requests.push_back({.key = keys_[i], .options = reserve_options(call_)});
+  for (const std::size_t i : left()) {
+    if (take_replay(i, inner_.try_replay_from_memory(keys_[i], options), round)) continue;
+    indices.push_back(i);
+    requests.push_back({.key = keys_[i], .options = options});
   }
+  std::vector<const ReserveRequest*> asks;
+  for (const ReserveRequest& request : requests) asks.push_back(&request);
   // As in Store::Impl::try_reserve(): nothing is repeated that the hook was not asked about.
   std::vector<bool> vetoed(indices.size());
   const auto veto = [&](std::size_t at, const Result<ledger::ReserveDecision>& decision,
@@ -112,7 +118,7 @@ Result<void> Executor::Impl::Batch::reserve(Round& round) {
         granted != nullptr && granted->attempt > 1 && may_repeat_[indices[at]] != record->token;
     return static_cast<bool>(vetoed[at]);
   };
-  auto decided = inner_.decide_many(requests, call_.durability, veto);
+  auto decided = inner_.decide_many(asks, call_.durability, veto);
   if (!decided) return pass(decided);
   for (std::size_t at = 0; at < indices.size(); ++at) {
     if (vetoed[at]) {
@@ -144,15 +150,20 @@ void Executor::Impl::Batch::sort(std::size_t i, Result<ledger::ReserveDecision>&
     round.reservations.push_back(std::move(*mine));
     return;
   }
-  auto replay = inner_.try_replay(keys_[i], reserve_options(call_));
+  // If there is none, it is not finished any more.
+  round.look_again |= !take_replay(i, inner_.try_replay(keys_[i], reserve_options(call_)), round);
+}
+
+bool Executor::Impl::Batch::take_replay(std::size_t i, Result<std::optional<Replay>>&& replay,
+                                        Round& round) {
   if (!replay) {
     answers_[i] = pass(replay);
-  } else if (*replay) {
-    inner_.meters.count(keys_[i], metrics::Counted::replays);
-    round.replays.emplace_back(i, std::move(**replay));
-  } else {
-    round.look_again = true;  // it is not finished any more
+    return true;
   }
+  if (!*replay) return false;
+  inner_.meters.count(keys_[i], metrics::Counted::replays);
+  round.replays.emplace_back(i, std::move(**replay));
+  return true;
 }
 
 Result<void> Executor::Impl::Batch::carry_out(const Round& round) {

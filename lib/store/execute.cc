@@ -21,17 +21,15 @@ Error Store::unreadable(const Key& key, Error error) {
   return error;
 }
 
-Result<Store::Answer> Store::execute_outcome(const Key& asked, const Work& work,
+Result<Store::Answer> Store::execute_outcome(const Key& key, const Work& work,
                                              const ExecuteOptions& options) {
-  // A copy: the work may change what the caller's key was made of.
-  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
-  const Key key = asked;
   auto reserved = impl_->reserve(key, reserve_options(options));
   if (!reserved) return pass(reserved);
   if (auto* replay = std::get_if<Replay>(&*reserved)) {
     if (options.conflict == Conflict::reject) return already_done(key, replay->provenance);
     return Answer{.outcome = std::move(replay->outcome), .provenance = replay->provenance};
   }
+  // From here on by the reservation's key: the work may change what the caller's was made of.
   return impl_->carry_out(std::get<Reservation>(*reserved), work,
                           {.heartbeat = options.heartbeat,
                            .retention = options.retention,

@@ -45,7 +45,8 @@ Error omitted(const Key& key, const Outcome& outcome) {
           .replayed = true};
 }
 
-bool is(const Result<ReserveAnswer>& answer, ErrorCode code) {
+template <class T>
+bool is(const Result<T>& answer, ErrorCode code) {
   return !answer && answer.error().code == code;
 }
 
@@ -99,13 +100,30 @@ Result<std::optional<Replay>> Store::Impl::try_replay(const Key& key,
                       "key {} is {} and has no outcome; run `once verify` and restore a backup",
                       key.to_string(), to_string(record.status));
   }
+  return replay_of(key, request, record, std::move(*(*found)->outcome),
+                   {.now = engine->now(), .access_count = access_count});
+}
+
+Result<std::optional<Replay>> Store::Impl::try_replay_from_memory(const Key& key,
+                                                                  const ReserveOptions& request) {
+  Result<std::optional<Replay>> replay;
+  const Time now = engine->now();
+  engine->visit_in_memory(key, now, [&](const engine::CachedAnswer& answer) {
+    replay = replay_of(key, request, answer.record(), answer.outcome(),
+                       {.now = now, .access_count = answer.accesses});
+  });
+  return replay;
+}
+
+Result<std::optional<Replay>> Store::Impl::replay_of(const Key& key, const ReserveOptions& request,
+                                                     const Record& record, Outcome&& outcome,
+                                                     const Access& access) {
   // The ledger says so, with the right error.
   if (ledger::asks_differently(key, record, request)) return std::nullopt;
-  const Outcome& outcome = *(*found)->outcome;
   if (outcome.omitted_bytes != 0) return std::unexpected(omitted(key, outcome));
-  Provenance provenance = ledger::provenance_of(record, engine->now());
-  provenance.access_count = access_count;
-  return Replay{.outcome = std::move(*(*found)->outcome), .provenance = provenance};
+  Provenance provenance = ledger::provenance_of(record, access.now);
+  provenance.access_count = access.access_count;
+  return Replay{.outcome = std::move(outcome), .provenance = provenance};
 }
 
 bool Store::Impl::would_repeat(const Record& record) const {
@@ -199,6 +217,19 @@ Result<ReserveAnswer> Store::Impl::reserve(const Key& key, const ReserveOptions&
   if (auto valid = key.validate(); !valid) return pass(valid);
   if (auto checked = check_reserve(request); !checked) return pass(checked);
   if (auto checked = check_process(); !checked) return pass(checked);
+  // What is asked for again and again is answered before anything is made ready for waiting.
+  if (auto in_use = use(); !in_use) {
+    return pass(in_use);
+  } else if (auto replay = try_replay_from_memory(key, request); !replay || *replay) {
+    Result<ReserveAnswer> answer;
+    if (replay) {
+      answer = std::move(**replay);
+    } else {
+      answer = pass(replay);
+    }
+    count(key, answer);
+    return answer;
+  }
   const Duration wait = std::clamp<Duration>(request.wait, Duration(0), std::chrono::years(100));
   const Duration deadline = clock->since_boot() + wait;
   const std::stop_callback wake(request.stop, [&] { waiters.notify(key); });
@@ -285,14 +316,15 @@ Result<bool> Store::remove(const Key& key, const RemoveOptions& options) {
 }
 
 Result<std::vector<Result<ledger::ReserveDecision>>> Store::Impl::decide_many(
-    std::span<const ReserveRequest> requests, Durability durability, const Veto& veto) {
+    std::span<const ReserveRequest* const> requests, Durability durability, const Veto& veto) {
   std::vector<Result<ledger::ReserveDecision>> decided(requests.size());
+  if (requests.empty()) return decided;
   std::vector<engine::Update> updates;
   updates.reserve(requests.size());
   for (std::size_t i = 0; i < requests.size(); ++i) {
-    updates.push_back({.key = requests[i].key, .transition = [&, i](const engine::Current& now) {
+    updates.push_back({.key = requests[i]->key, .transition = [&, i](const engine::Current& now) {
                          auto decision =
-                             ledger::reserve(moment(requests[i].key, now), requests[i].options);
+                             ledger::reserve(moment(requests[i]->key, now), requests[i]->options);
                          decided[i] = std::move(decision.answer);
                          if (veto && veto(i, decided[i], now.record)) decision.change = {};
                          return std::move(decision.change);
@@ -310,22 +342,43 @@ Result<std::vector<Result<ReserveAnswer>>> Store::reserve_many(
     if (auto checked = request.key.validate(); !checked) return pass(checked);
     if (auto checked = check_reserve(request.options); !checked) return pass(checked);
   }
-  auto decided = impl_->decide_many(requests, durability, {});
-  if (!decided) return pass(decided);
-  std::vector<Result<ReserveAnswer>> answers;
-  answers.reserve(requests.size());
+  std::vector<Result<ReserveAnswer>> answers(requests.size());
+  std::vector<std::size_t> left;
+  std::vector<const ReserveRequest*> asks;
+  // What is finished is mostly asked for together with more of it: then one look at the disk is
+  // enough for each, and else the one that a reservation takes.
+  bool look_on_disk = true;
   for (std::size_t i = 0; i < requests.size(); ++i) {
-    if (!(*decided)[i]) {
-      answers.push_back(std::unexpected((*decided)[i].error()));
-    } else if (auto* reservation = std::get_if<Reservation>(&*(*decided)[i])) {
-      answers.push_back(ReserveAnswer(std::move(*reservation)));
+    const auto& [key, options] = requests[i];
+    auto replay = impl_->try_replay_from_memory(key, options);
+    if (replay && !*replay && look_on_disk) replay = impl_->try_replay(key, options);
+    look_on_disk = replay && *replay;
+    if (is(replay, ErrorCode::outcome_omitted)) {
+      answers[i] = pass(replay);
+    } else if (replay && *replay) {
+      answers[i] = ReserveAnswer(std::move(**replay));
+    } else {
+      // What could not be read is read once more: if it still cannot, nothing is reserved.
+      left.push_back(i);
+      asks.push_back(&requests[i]);
+    }
+  }
+  auto decided = impl_->decide_many(asks, durability, {});
+  if (!decided) return pass(decided);
+  for (std::size_t at = 0; at < left.size(); ++at) {
+    const std::size_t i = left[at];
+    Result<ledger::ReserveDecision>& decision = (*decided)[at];
+    if (!decision) {
+      answers[i] = pass(decision);
+    } else if (auto* reservation = std::get_if<Reservation>(&*decision)) {
+      answers[i] = ReserveAnswer(std::move(*reservation));
     } else {
       ReserveOptions alone = requests[i].options;
       alone.durability = durability;
-      answers.push_back(impl_->try_reserve(requests[i].key, alone));
+      answers[i] = impl_->try_reserve(requests[i].key, alone);
     }
-    impl_->count(requests[i].key, answers.back());
   }
+  for (std::size_t i = 0; i < requests.size(); ++i) impl_->count(requests[i].key, answers[i]);
   return answers;
 }
 

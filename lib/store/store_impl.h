@@ -113,7 +113,7 @@ class Store::Impl {
   using Veto = std::function<bool(std::size_t, const Result<ledger::ReserveDecision>&,
                                   const std::optional<Record>&)>;
   Result<std::vector<Result<ledger::ReserveDecision>>> decide_many(
-      std::span<const ReserveRequest> requests, Durability durability, const Veto& veto);
+      std::span<const ReserveRequest* const> requests, Durability durability, const Veto& veto);
   // Ends many reservations in one commit, each as it says. The provenance counts where an outcome
   // was kept.
   Result<std::vector<Result<Provenance>>> end_many(std::span<const Reservation> reservations,
@@ -121,6 +121,18 @@ class Store::Impl {
                                                    Durability durability);
   // A finished record as an answer, if there is one and it may answer the question.
   Result<std::optional<Replay>> try_replay(const Key& key, const ReserveOptions& request);
+  // The same without a look at the disk: nullopt may mean that it is only there. The caller holds a
+  // Use.
+  Result<std::optional<Replay>> try_replay_from_memory(const Key& key,
+                                                       const ReserveOptions& request);
+  struct Access {
+    Time now{};
+    std::uint64_t access_count = 0;
+  };
+  // A finished record as an answer, if it may answer the question.
+  Result<std::optional<Replay>> replay_of(const Key& key, const ReserveOptions& request,
+                                          const Record& record, Outcome&& outcome,
+                                          const Access& access);
   void count(const Key& key, const Result<ReserveAnswer>& answer);
   void count(const Key& key, const Error& refusal);
   // Whether granting `record` anew would run again what was tried before.

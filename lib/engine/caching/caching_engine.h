@@ -25,6 +25,11 @@ class CachingEngine final : public Engine {
   Result<std::optional<Found>> find_to_replay(const Key& key, std::uint64_t& accesses) {
     return find(key, &accesses);
   }
+  // ReplayCache::visit() of what is in memory at `now`.
+  template <class Visit>
+  bool visit_in_memory(const Key& key, Time now, Visit&& visit) {
+    return cache_.visit(key, now, std::forward<Visit>(visit));
+  }
 
   Time now() const override { return target_->now(); }
   Duration since_boot_at(Time time) const override { return target_->since_boot_at(time); }

@@ -6,16 +6,14 @@
 namespace once::engine {
 namespace {
 
-// What an entry takes besides its texts: nodes of the two containers, and headers of allocations.
-constexpr std::size_t entry_overhead = 160;
+// What an answer takes besides its own memory: its places in the two vectors, and the headers of
+// allocations.
+constexpr std::size_t overhead = 80;
+constexpr std::size_t least_table = 16;
 
-std::size_t size_of(const Key& key) {
-  return key.tenant.size() + key.operation.size() + key.id.size();
-}
-
-std::size_t size_of(const Outcome& outcome) {
-  return (outcome.value ? outcome.value->size() : 0) + outcome.code.size() +
-         outcome.message.size() + outcome.content_type.size();
+// The part is chosen by the lowest bits.
+std::size_t first_place(const std::vector<CachedAnswer*>& table, std::uint64_t hash) {
+  return (hash >> 16) & (table.size() - 1);
 }
 
 }  // namespace
@@ -24,27 +22,44 @@ std::uint64_t ReplayCache::hash_of(const Key& key) {
   const std::hash<Bytes> hash;
   std::uint64_t mixed = hash(key.id);
   for (const Bytes* part : {&key.operation, &key.tenant}) {
-    mixed = (mixed ^ hash(*part)) * 0x9E3779B97F4A7C15U;
+    mixed = (mixed ^ (part->empty() ? 1 : hash(*part))) * 0x9E3779B97F4A7C15U;
     mixed ^= mixed >> 32;
   }
   return mixed;
 }
 
+std::size_t ReplayCache::place_of(const Part& part, std::uint64_t hash, const Key& key) {
+  std::size_t place = first_place(part.table, hash);
+  while (part.table[place] != nullptr && !part.table[place]->is_of(hash, key)) {
+    place = (place + 1) & (part.table.size() - 1);
+  }
+  return place;
+}
+
+CachedAnswer* ReplayCache::at(const Part& part, std::uint64_t hash, const Key& key) {
+  return part.table.empty() ? nullptr : part.table[place_of(part, hash, key)];
+}
+
+CachedAnswer* ReplayCache::look(Part& part, std::uint64_t hash, const Key& key, Time now) {
+  CachedAnswer* answer = at(part, hash, key);
+  if (answer == nullptr) return nullptr;
+  if (is_expired(answer->record(), now)) {
+    drop(part, *answer);
+    return nullptr;
+  }
+  answer->asked_for = true;
+  return answer->whole ? answer : nullptr;
+}
+
 bool ReplayCache::find(const Key& key, Time now, Found& found, std::uint64_t* accesses) {
   if (part_bytes_ == 0) return false;
-  Part& part = part_of(hash_of(key));
+  const std::uint64_t hash = hash_of(key);
+  Part& part = part_of(hash);
   MutexLock lock(part.mutex);
-  const auto at = part.entries.find(key);
-  if (at == part.entries.end()) return false;
-  Entry& entry = at->second;
-  if (is_expired(entry.found.record, now)) {
-    drop(part, at);
-    return false;
-  }
-  part.order.splice(part.order.begin(), part.order, entry.at);
-  if (!entry.whole) return false;
-  if (accesses != nullptr) *accesses = ++entry.accesses;
-  found = entry.found;
+  CachedAnswer* answer = look(part, hash, key, now);
+  if (answer == nullptr) return false;
+  if (accesses != nullptr) *accesses = ++answer->accesses;
+  found = {.record = answer->record(), .outcome = answer->outcome()};
   return true;
 }
 
@@ -64,24 +79,71 @@ void ReplayCache::fill(const Key& key, std::uint64_t ticket, const Found& found,
   MutexLock lock(part.mutex);
   const Slot& slot = slot_of(part, hash);
   if (slot.changing != 0 || slot.version != ticket) return;
-  auto at = part.entries.find(key);
-  if (at == part.entries.end()) {
-    const std::size_t fixed = sizeof(Entries::value_type) + entry_overhead + size_of(key);
+  CachedAnswer* answer = at(part, hash, key);
+  if (answer == nullptr) {
     // One outcome may not push all others out.
-    const bool whole = fixed + size_of(*found.outcome) <= part_bytes_ / 4;
-    if (fixed > part_bytes_) return;
-    at = part.entries.try_emplace(key).first;
-    Entry& entry = at->second;
-    entry.whole = whole;
-    entry.bytes = fixed + (whole ? size_of(*found.outcome) : 0);
-    entry.found.record = found.record;
-    if (whole) entry.found.outcome = found.outcome;
-    part.order.push_front(&at->first);
-    entry.at = part.order.begin();
-    part.bytes += entry.bytes;
+    const bool whole = CachedAnswer::bytes_for(key, found, true) + overhead <= part_bytes_ / 4;
+    const std::size_t bytes = CachedAnswer::bytes_for(key, found, whole) + overhead;
+    if (bytes > part_bytes_) return;
+    while (part.bytes + bytes > part_bytes_) drop_one(part);
+    auto made = CachedAnswer::make(hash, key, found, whole);
+    answer = made.get();
+    insert(part, std::move(made));
   }
-  if (accesses != nullptr) *accesses = ++at->second.accesses;
-  while (part.bytes > part_bytes_) drop(part, part.entries.find(*part.order.back()));
+  if (accesses != nullptr) *accesses = ++answer->accesses;
+}
+
+void ReplayCache::insert(Part& part, CachedAnswer::Pointer answer) {
+  if (part.table.size() * 3 <= (part.answers.size() + 1) * 4) grow(part);
+  std::size_t place = first_place(part.table, answer->hash);
+  while (part.table[place] != nullptr) place = (place + 1) & (part.table.size() - 1);
+  part.table[place] = answer.get();
+  answer->place = static_cast<std::uint32_t>(part.answers.size());
+  part.bytes += answer->bytes + overhead;
+  part.answers.push_back(std::move(answer));
+}
+
+void ReplayCache::grow(Part& part) {
+  part.table.assign(std::max(least_table, 2 * part.table.size()), nullptr);
+  for (const auto& answer : part.answers) {
+    std::size_t place = first_place(part.table, answer->hash);
+    while (part.table[place] != nullptr) place = (place + 1) & (part.table.size() - 1);
+    part.table[place] = answer.get();
+  }
+}
+
+void ReplayCache::drop(Part& part, const CachedAnswer& answer) {
+  const std::size_t mask = part.table.size() - 1;
+  std::size_t gap = first_place(part.table, answer.hash);
+  while (part.table[gap] != &answer) gap = (gap + 1) & mask;
+  // Those behind move up, as far as their own first places let them (D. E. Knuth, The Art of
+  // Computer Programming, volume 3, 6.4, algorithm R).
+  for (std::size_t next = gap;;) {
+    next = (next + 1) & mask;
+    if (part.table[next] == nullptr) break;
+    const std::size_t first = first_place(part.table, part.table[next]->hash);
+    if (((next - first) & mask) < ((next - gap) & mask)) continue;
+    part.table[gap] = part.table[next];
+    gap = next;
+  }
+  part.table[gap] = nullptr;
+  part.bytes -= answer.bytes + overhead;
+  const std::size_t place = answer.place;
+  if (place + 1 != part.answers.size()) {
+    std::swap(part.answers[place], part.answers.back());
+    part.answers[place]->place = static_cast<std::uint32_t>(place);
+  }
+  part.answers.pop_back();
+}
+
+void ReplayCache::drop_one(Part& part) {
+  while (true) {
+    if (part.hand >= part.answers.size()) part.hand = 0;
+    CachedAnswer& answer = *part.answers[part.hand];
+    // What takes its place is the newest one, and is not to be looked at next.
+    ++part.hand;
+    if (!std::exchange(answer.asked_for, false)) return drop(part, answer);
+  }
 }
 
 void ReplayCache::begin(const Key& key, std::uint64_t hash) {
@@ -90,7 +152,7 @@ void ReplayCache::begin(const Key& key, std::uint64_t hash) {
   Slot& slot = slot_of(part, hash);
   ++slot.changing;
   ++slot.version;
-  if (const auto at = part.entries.find(key); at != part.entries.end()) drop(part, at);
+  if (const CachedAnswer* answer = at(part, hash, key)) drop(part, *answer);
 }
 
 void ReplayCache::end(std::uint64_t hash) {
@@ -105,16 +167,10 @@ void ReplayCache::clear() {
   for (Part& part : parts_) {
     MutexLock lock(part.mutex);
     for (Slot& slot : part.slots) ++slot.version;
-    part.order.clear();
-    part.entries.clear();
+    part.table.clear();
+    part.answers.clear();
     part.bytes = 0;
   }
-}
-
-void ReplayCache::drop(Part& part, Entries::iterator at) {
-  part.bytes -= at->second.bytes;
-  part.order.erase(at->second.at);
-  part.entries.erase(at);
 }
 
 std::size_t ReplayCache::bytes() {

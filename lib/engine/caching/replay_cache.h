@@ -13,18 +13,19 @@
 //   3. An entry past its retention, by the time that is handed in, is none.
 // A commit that failed half-way ends like any other; whoever asks next asks the engine.
 //
-// Bounded by bytes; what was not asked for longest goes first. 16 parts, each under a mutex of its
-// own, held for a look-up and for copying the outcome.
+// Bounded by bytes. What was not asked for since it was last looked goes first (the "clock" of
+// F. J. Corbato, "A Paging Experiment with the Multics System", 1968): a hit writes to nothing but
+// its own entry. 16 parts, each under a mutex of its own, held for a look-up and for copying the
+// outcome.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <list>
-#include <memory>
-#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "base/mutex.h"
+#include "engine/caching/cached_answer.h"
 #include "once/key.h"
 #include "once/report.h"
 
@@ -55,6 +56,20 @@ class ReplayCache {
     const std::uint64_t hash_;
   };
 
+  // Calls visit(const CachedAnswer&) if the whole answer is here, with a mutex held, and counts it
+  // as an access. False: it is not.
+  template <class Visit>
+  bool visit(const Key& key, Time now, Visit&& visit) {
+    if (part_bytes_ == 0) return false;
+    const std::uint64_t hash = hash_of(key);
+    Part& part = part_of(hash);
+    MutexLock lock(part.mutex);
+    CachedAnswer* answer = look(part, hash, key, now);
+    if (answer == nullptr) return false;
+    ++answer->accesses;
+    visit(*answer);
+    return true;
+  }
   // True, and the record and outcome, if they are here. Counts as an access if `accesses` is given,
   // and sets it to how many there were with this one.
   [[nodiscard]] bool find(const Key& key, Time now, Found& found,
@@ -74,25 +89,18 @@ class ReplayCache {
   static constexpr std::size_t part_count = 16;
   static constexpr std::size_t slot_count = 64;
 
-  struct Hash {
-    std::size_t operator()(const Key& key) const { return hash_of(key); }
-  };
-  struct Entry {
-    Found found{};
-    bool whole = true;  // false: the outcome was too large
-    std::uint64_t accesses = 0;
-    std::size_t bytes = 0;
-    std::list<const Key*>::iterator at{};  // in `order`
-  };
   struct Slot {
     std::uint64_t version = 0;
     std::uint32_t changing = 0;
   };
-  using Entries = std::unordered_map<Key, Entry, Hash>;
   struct Part {
     Mutex mutex{};
-    Entries entries ONCE_GUARDED_BY(mutex);
-    std::list<const Key*> order ONCE_GUARDED_BY(mutex);  // asked for latest first
+    // A table with open addressing, a power of two long and at most three quarters full; nullptr
+    // where nothing is.
+    std::vector<CachedAnswer*> table ONCE_GUARDED_BY(mutex);
+    // All of them; `hand` is where the next look for what may go begins.
+    std::vector<CachedAnswer::Pointer> answers ONCE_GUARDED_BY(mutex);
+    std::size_t hand ONCE_GUARDED_BY(mutex) = 0;
     std::size_t bytes ONCE_GUARDED_BY(mutex) = 0;
     std::array<Slot, slot_count> slots ONCE_GUARDED_BY(mutex){};
   };
@@ -104,7 +112,18 @@ class ReplayCache {
   }
   void begin(const Key& key, std::uint64_t hash);
   void end(std::uint64_t hash);
-  static void drop(Part& part, Entries::iterator at) ONCE_REQUIRES(part.mutex);
+  // The whole answer, if it is here and may still be given.
+  static CachedAnswer* look(Part& part, std::uint64_t hash, const Key& key, Time now)
+      ONCE_REQUIRES(part.mutex);
+  // Where in the table it stands, or the end of the search for it.
+  static std::size_t place_of(const Part& part, std::uint64_t hash, const Key& key)
+      ONCE_REQUIRES(part.mutex);
+  static CachedAnswer* at(const Part& part, std::uint64_t hash, const Key& key)
+      ONCE_REQUIRES(part.mutex);
+  static void insert(Part& part, CachedAnswer::Pointer answer) ONCE_REQUIRES(part.mutex);
+  static void grow(Part& part) ONCE_REQUIRES(part.mutex);
+  static void drop(Part& part, const CachedAnswer& answer) ONCE_REQUIRES(part.mutex);
+  static void drop_one(Part& part) ONCE_REQUIRES(part.mutex);
 
   const std::size_t part_bytes_;
   std::array<Part, part_count> parts_;
