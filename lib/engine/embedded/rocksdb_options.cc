@@ -59,6 +59,7 @@ rocksdb::DBOptions database_options(const Options& options, rocksdb::Env* env, s
   // that the writer removes meanwhile.
   db.max_open_files = -1;
   db.max_file_opening_threads = 1;  // a thread takes longer to start than a table to open
+  db.log_readahead_size = std::size_t{1} << 20;  // in one file each read takes whole envelopes
   db.max_background_jobs = 2;
   db.max_total_wal_size = std::max<std::uint64_t>(options.memory_budget, 4 << 20);
   db.db_write_buffer_size = options.memory_budget / 2;
@@ -86,6 +87,11 @@ std::vector<rocksdb::ColumnFamilyDescriptor> family_descriptors(const Options& o
     // Seven families with a block each: small ones, or an empty store would take megabytes.
     family.arena_block_size = 32 << 10;
     family.compression = rocksdb::kLZ4Compression;
+    if (table == Table::keys || table == Table::results) {
+      // A key that is new is looked for before it is reserved.
+      family.memtable_prefix_bloom_size_ratio = 0.05;
+      family.memtable_whole_key_filtering = true;
+    }
     family.level_compaction_dynamic_level_bytes = true;
     // Small tables and levels: a compaction that rewrites all of a small store at once would need
     // as much space again.
