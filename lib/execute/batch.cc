@@ -98,13 +98,13 @@ Result<void> Executor::Impl::Batch::ask() {
 Result<void> Executor::Impl::Batch::reserve(Round& round) {
   auto in_use = inner_.use();
   if (!in_use) return pass(in_use);
-  const ReserveOptions options = reserve_options(call_);
+  const ReserveOptions asked = reserve_options(call_);
   std::vector<std::size_t> indices;
   std::vector<ReserveRequest> requests;
   for (const std::size_t i : left()) {
-    if (take_replay(i, inner_.try_replay_from_memory(keys_[i], options), round)) continue;
+    if (take_replay(i, inner_.try_replay_from_memory(keys_[i], asked), round)) continue;
     indices.push_back(i);
-    requests.push_back({.key = keys_[i], .options = options});
+    requests.push_back({.key = keys_[i], .options = asked});
   }
   std::vector<const ReserveRequest*> asks;
   for (const ReserveRequest& request : requests) asks.push_back(&request);
