@@ -113,32 +113,69 @@ Result<void> CommitQueue::write(const Group& group) {
   return {};
 }
 
+CommitQueue::Waiting::Turn CommitQueue::Waiting::wait() {
+  MutexLock lock(mutex_);
+  while (turn_ == Turn::wait) changed_.wait(mutex_);
+  return turn_;
+}
+
+void CommitQueue::Waiting::wake(Turn turn) {
+  MutexLock lock(mutex_);
+  turn_ = turn;
+  changed_.notify_one();
+}
+
 Result<void> CommitQueue::commit(std::vector<RowWrite>& rows, Durability durability,
                                  const DataChanges* data) {
-  Waiting self{.rows = rows, .durability = durability, .data = data};
+  Waiting self(rows, durability, data);
+  auto first = enter(self);
+  if (!first) return pass(first);
+  if (*first || self.wait() == Waiting::Turn::lead) lead(self);
+  return std::move(self.answer);
+}
+
+Result<bool> CommitQueue::enter(Waiting& self) {
   MutexLock lock(mutex_);
   if (!poison_.empty()) return refuse();
-  if (auto numbered = number(rows); !numbered) {
+  if (auto numbered = number(self.rows); !numbered) {
     poison_ = numbered.error().message;
     return pass(numbered);
   }
   queue_.push_back(&self);
-  while (!self.settled && queue_.front() != &self) self.turn.wait(mutex_);
-  if (self.settled) return std::move(self.answer);
+  return queue_.front() == &self;
+}
 
-  const Group group = take_group();
-  const bool poisoned = !poison_.empty();
+void CommitQueue::lead(Waiting& self) {
+  Group group;
+  bool poisoned = false;
+  {
+    MutexLock lock(mutex_);
+    group = take_group();
+    poisoned = !poison_.empty();
+  }
   Result<void> written;
   if (!poisoned) {
-    mutex_.unlock();
     try {
       written = write(group);
     } catch (const std::bad_alloc&) {
       // Whoever waits must be told, and nobody may build on what is half noted.
       written = fail(ErrorCode::unknown, "no memory left to write");
     }
-    mutex_.lock();
   }
+  Waiting* next = nullptr;
+  {
+    MutexLock lock(mutex_);
+    next = settle(group, poisoned, written);
+  }
+  // First, so that it writes while the others are woken.
+  if (next != nullptr) next->wake(Waiting::Turn::lead);
+  for (Waiting* waiting : group) {
+    if (waiting != &self) waiting->wake(Waiting::Turn::settled);
+  }
+}
+
+CommitQueue::Waiting* CommitQueue::settle(const Group& group, bool poisoned,
+                                          const Result<void>& written) {
   const bool refused = !written && written.error().code == ErrorCode::no_space;
   if (!written && !refused && poison_.empty()) {
     poison_ =
@@ -157,11 +194,8 @@ Result<void> CommitQueue::commit(std::vector<RowWrite>& rows, Durability durabil
           fail(ErrorCode::unknown, "{}; whether this was kept shows after opening the store again",
                written.error().message);
     }
-    waiting->settled = true;
-    if (waiting != &self) waiting->turn.notify_one();
   }
-  if (!queue_.empty()) queue_.front()->turn.notify_one();
-  return std::move(self.answer);
+  return queue_.empty() ? nullptr : queue_.front();
 }
 
 std::unexpected<Error> CommitQueue::refuse() const {

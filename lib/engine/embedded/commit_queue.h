@@ -2,8 +2,8 @@
 //
 // Whoever comes to the front of the queue leads: it takes those waiting behind it that want the
 // same durability, validates their transactions one after the other, writes all in one WriteBatch
-// with one sync, and wakes them. (The writers' queue of LevelDB, with numbering and validation in
-// it.)
+// with one sync, hands the lead on, and wakes those it wrote for. (The writers' queue of LevelDB,
+// with numbering and validation in it.)
 //
 // Invariants:
 //   1. Sequences are given on entering the queue and commits happen in its order, so a sequence is
@@ -68,18 +68,39 @@ class CommitQueue {
   [[nodiscard]] bool poisoned() const;
 
  private:
-  struct Waiting {
+  // One who waits, on a mutex of its own: who is woken meets nobody.
+  class Waiting {
+   public:
+    enum class Turn : std::uint8_t { wait, lead, settled };
+
+    Waiting(std::vector<RowWrite>& its_rows, Durability its_durability, const DataChanges* its_data)
+        : rows(its_rows), durability(its_durability), data(its_data) {}
+    // Returns when it is this one's turn to do something.
+    Turn wait();
+    // To be the last that is done to one who is settled: its thread goes on.
+    void wake(Turn turn);
+
     std::vector<RowWrite>& rows;
-    Durability durability;
-    const DataChanges* data;
-    CondVar turn{};
-    bool settled = false;
-    Result<void> answer{};
+    const Durability durability;
+    const DataChanges* const data;
+    Result<void> answer{};  // the leader's, until it is settled
+
+   private:
+    Mutex mutex_{};
+    CondVar changed_{};
+    Turn turn_ ONCE_GUARDED_BY(mutex_) = Turn::wait;
   };
   using Group = std::vector<Waiting*>;
 
   Result<void> number(std::vector<RowWrite>& rows) ONCE_REQUIRES(mutex_);
+  // True when it is the first, and leads.
+  Result<bool> enter(Waiting& self);
+  // Writes what waits, and settles it.
+  void lead(Waiting& self);
   Group take_group() ONCE_REQUIRES(mutex_);
+  // Takes a group that was written, or not, off the queue. Returns who leads next, or null.
+  Waiting* settle(const Group& group, bool poisoned, const Result<void>& written)
+      ONCE_REQUIRES(mutex_);
   [[nodiscard]] std::unexpected<Error> refuse() const ONCE_REQUIRES(mutex_);
   // By the leader, without the mutex. Errors: no_space (nothing was written), unknown.
   Result<void> write(const Group& group);

@@ -71,7 +71,9 @@ class EmbeddedEngine final : public Engine {
   Result<void> move_to(const std::string& path);
 
  private:
-  static constexpr std::size_t stripe_count = 256;
+  // A stripe is held until its commit is on disk, so that hundreds of threads must seldom share
+  // one.
+  static constexpr std::size_t stripe_count = 4096;
   class StripeGuard;  // see stripe_guard.h
 
   EmbeddedEngine(std::unique_ptr<Place> place, const Options& options);
