@@ -64,7 +64,8 @@ struct WebhookOptions {
 
 // A publisher that posts each event to `url`; keeps its connection. A proxy is taken from the
 // environment (http_proxy and so on), as curl does. Errors: invalid_argument (what is no URL, a
-// header that is no header or stands for itself, a timeout of nothing, a broken secret).
+// header that is no header or stands for itself, a timeout of nothing, a broken secret);
+// unsupported (there is no libcurl here: it is loaded when the first publisher is made).
 [[nodiscard]] Result<std::unique_ptr<Publisher>> webhook_publisher(const WebhookOptions& options);
 
 }  // namespace once

@@ -266,8 +266,9 @@ class Container {
   [[nodiscard]] std::uint64_t rewrite_bytes() const ONCE_REQUIRES(mutex_);
   [[nodiscard]] std::uint64_t pending_bytes(const Unflushed& unflushed) const;
   Result<void> grow(std::uint64_t bytes) ONCE_REQUIRES(mutex_);
-  // Cuts the free end off and punches out large free runs, all but the reserve.
-  Result<void> cut_end();
+  // Cuts the free end off, if that is at least so much, and punches out large free runs; all but
+  // the reserve.
+  Result<void> cut_end(std::uint64_t least = block_bytes);
   // Writes zeros over what is left of old bytes in free blocks and behind the ends of files.
   Result<void> wipe();
   Result<void> wipe_behind(File& file);

@@ -365,13 +365,13 @@ Result<void> Container::wipe() {
   return sync_device();
 }
 
-Result<void> Container::cut_end() {
+Result<void> Container::cut_end(std::uint64_t least) {
   if (auto synced = sync_device(); !synced) return synced;
   MutexLock lock(mutex_);
   if (auto reaped = reap(); !reaped) return reaped;
   const std::uint64_t keep = std::max(allocator_.used_end(), first_block_offset) + reserve_bytes();
   const std::uint64_t end = round_up(keep, growth_step);
-  if (end < allocator_.end()) {
+  if (end + least <= allocator_.end()) {
     if (auto cut = device_->resize(end); !cut) return std::unexpected(poison(cut.error()));
     ++writes_;
     allocator_.cut(end);

@@ -1,6 +1,6 @@
 // A container that was to become longer, and whose sync failed, stayed longer as far as the kernel
-// shows it. Who opened it next put files there, and a power cut took the end of the file away again:
-// the journal then told of blocks that are not there, and nothing opened it any more.
+// shows it. Who opened it next put files there, and a power cut took the end of the file away
+// again: the journal then told of blocks that are not there, and nothing opened it any more.
 #include <doctest/doctest.h>
 
 #include <memory>
@@ -44,8 +44,8 @@ TEST_CASE("nothing is kept in space that a failed sync has left adrift") {
     // Fills all there was, and needs more.
     append_all(*store, "/kept", value_of(device->size()) + 100);
   }
-  const auto after = std::make_shared<SimulatedDevice>(
-      device->moment().crash({.kind = CrashPlan::Kind::none}));
+  const auto after =
+      std::make_shared<SimulatedDevice>(device->moment().crash({.kind = CrashPlan::Kind::none}));
   const auto store = open(after);
   const auto file = value_of(store->open_file("/kept"));
   REQUIRE(file != nullptr);

@@ -13,7 +13,7 @@ struct Url {
   std::string shown{};   // without user, password, query and fragment, which may be secrets
 };
 
-// Errors: invalid_argument.
+// Errors: invalid_argument, unsupported (there is no libcurl).
 [[nodiscard]] Result<Url> parse_url(const std::string& text);
 
 }  // namespace once::outbox

@@ -1,19 +1,18 @@
 // The publisher that posts events, by libcurl.
 #include "once/webhook.h"
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <ctime>
-#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "base/error.h"
 #include "once/version.h"
 #include "outbox/cloud_event.h"
+#include "outbox/webhook/curl_library.h"
 #include "outbox/webhook/signature.h"
 #include "outbox/webhook/url.h"
 
@@ -84,13 +83,13 @@ struct Answer {
 
 class Headers {
  public:
-  Headers() = default;
+  explicit Headers(const outbox::CurlLibrary& library) : library_(library) {}
   Headers(const Headers&) = delete;
   Headers& operator=(const Headers&) = delete;
-  ~Headers() { curl_slist_free_all(list_); }
+  ~Headers() { library_.slist_free_all(list_); }
   // False when there is no memory left.
   [[nodiscard]] bool add(const std::string& line) {
-    curl_slist* longer = curl_slist_append(list_, line.c_str());
+    curl_slist* longer = library_.slist_append(list_, line.c_str());
     if (longer == nullptr) return false;
     list_ = longer;
     return true;
@@ -98,6 +97,7 @@ class Headers {
   [[nodiscard]] curl_slist* get() const { return list_; }
 
  private:
+  const outbox::CurlLibrary& library_;
   curl_slist* list_ = nullptr;
 };
 
@@ -108,10 +108,12 @@ struct Request {
 
 class WebhookPublisher final : public Publisher {
  public:
-  using Curl = std::unique_ptr<CURL, decltype(&curl_easy_cleanup)>;
+  using Curl = std::unique_ptr<CURL, decltype(outbox::CurlLibrary::easy_cleanup)>;
 
-  WebhookPublisher(WebhookOptions options, outbox::Url url, Bytes key, Curl curl)
-      : options_(std::move(options)),
+  WebhookPublisher(const outbox::CurlLibrary& library, WebhookOptions options, outbox::Url url,
+                   Bytes key, Curl curl)
+      : library_(library),
+        options_(std::move(options)),
         url_(std::move(url)),
         key_(std::move(key)),
         curl_(std::move(curl)) {}
@@ -138,8 +140,9 @@ class WebhookPublisher final : public Publisher {
   // Where a redirect may lead.
   [[nodiscard]] Result<outbox::Url> follow(const Answer& answer, const outbox::Url& from,
                                            int redirects) const;
-  static Result<void> judge(const Answer& answer, const outbox::Url& at);
+  [[nodiscard]] Result<void> judge(const Answer& answer, const outbox::Url& at) const;
 
+  const outbox::CurlLibrary& library_;
   const WebhookOptions options_;
   const outbox::Url url_;
   const Bytes key_;
@@ -158,9 +161,12 @@ Request WebhookPublisher::request_of(const Event& event) const {
     }
     const bool plain = std::ranges::all_of(made.content_type, is_printable);
     // With nothing behind the colon curl leaves its own out as well.
-    request.headers.push_back("Content-Type:" + (made.content_type.empty() ? ""
-                                                 : plain                   ? " " + made.content_type
-                                                         : " application/octet-stream"));
+    std::string type = "Content-Type:";
+    if (!made.content_type.empty()) {
+      type += ' ';
+      type += plain ? made.content_type : "application/octet-stream";
+    }
+    request.headers.push_back(std::move(type));
     request.body = event.payload;
   }
   for (const auto& [name, value] : options_.headers) {
@@ -197,14 +203,14 @@ std::size_t look_for_end_of_head(char* data, std::size_t size, std::size_t count
 Answer WebhookPublisher::post(const std::string& url, const Request& request) {
   Answer answer;
   CURL* curl = curl_.get();
-  curl_easy_reset(curl);  // keeps the connection
-  Headers headers;
+  library_.easy_reset(curl);  // keeps the connection
+  Headers headers(library_);
   for (const std::string& line : request.headers) {
     if (!headers.add(line)) return {.code = CURLE_OUT_OF_MEMORY};
   }
   std::string trouble(CURL_ERROR_SIZE, '\0');
   const auto set = [&](auto option, auto value) {
-    const CURLcode code = curl_easy_setopt(curl, option, value);
+    const CURLcode code = library_.easy_setopt(curl, option, value);
     if (answer.code == CURLE_OK) answer.code = code;
   };
   set(CURLOPT_ERRORBUFFER, trouble.data());
@@ -227,15 +233,15 @@ Answer WebhookPublisher::post(const std::string& url, const Request& request) {
   if (!options_.ca_file.empty()) set(CURLOPT_CAINFO, options_.ca_file.c_str());
   if (answer.code != CURLE_OK) return answer;
 
-  answer.code = curl_easy_perform(curl);
+  answer.code = library_.easy_perform(curl);
   answer.trouble = trouble.c_str();
   if (answer.code == CURLE_OK && !answer.whole_head) {
     answer.code = CURLE_PARTIAL_FILE;
     answer.trouble = "the answer broke off in the middle of its head";
   }
-  (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer.status);
+  (void)library_.easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer.status);
   char* redirect = nullptr;
-  (void)curl_easy_getinfo(curl, CURLINFO_REDIRECT_URL, &redirect);
+  (void)library_.easy_getinfo(curl, CURLINFO_REDIRECT_URL, &redirect);
   if (redirect != nullptr) answer.redirect = redirect;
   return answer;
 }
@@ -262,10 +268,10 @@ Result<outbox::Url> WebhookPublisher::follow(const Answer& answer, const outbox:
   return next;
 }
 
-Result<void> WebhookPublisher::judge(const Answer& answer, const outbox::Url& at) {
+Result<void> WebhookPublisher::judge(const Answer& answer, const outbox::Url& at) const {
   if (answer.code != CURLE_OK) {
     return fail(ErrorCode::work_retryable, "sending to {} failed: {}", at.shown,
-                answer.trouble.empty() ? curl_easy_strerror(answer.code) : answer.trouble);
+                answer.trouble.empty() ? library_.easy_strerror(answer.code) : answer.trouble);
   }
   if (answer.status >= 200 && answer.status < 300) return {};
   const std::string said = answer.begin.empty() ? "" : ": " + harmless(answer.begin);
@@ -287,8 +293,8 @@ Result<void> check_timeout(std::string_view what, Duration timeout) {
 }  // namespace
 
 Result<std::unique_ptr<Publisher>> webhook_publisher(const WebhookOptions& options) {
-  static std::once_flag prepared;
-  std::call_once(prepared, [] { (void)curl_global_init(CURL_GLOBAL_DEFAULT); });
+  const auto library = outbox::curl_library();
+  if (!library) return std::unexpected(library.error());
   auto url = outbox::parse_url(options.url);
   if (!url) return pass(url);
   for (const auto& [name, value] : options.headers) {
@@ -299,9 +305,9 @@ Result<std::unique_ptr<Publisher>> webhook_publisher(const WebhookOptions& optio
   if (!checked) return pass(checked);
   auto key = outbox::signing_key(options.secret);
   if (!key) return pass(key);
-  WebhookPublisher::Curl curl(curl_easy_init(), &curl_easy_cleanup);
+  WebhookPublisher::Curl curl((*library)->easy_init(), (*library)->easy_cleanup);
   if (!curl) return fail(ErrorCode::io, "no memory left to send events with");
-  return std::make_unique<WebhookPublisher>(options, *std::move(url), *std::move(key),
+  return std::make_unique<WebhookPublisher>(**library, options, *std::move(url), *std::move(key),
                                             std::move(curl));
 }
 
