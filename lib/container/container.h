@@ -17,7 +17,8 @@
 //   2. Blocks are used again only when their freeing is durable, nobody has the file open, and no
 //      reader in another process can know of it.
 //   3. After a failed write or sync nothing is written any more (`poisoned`) until it is opened
-//      again. A full disk is met at allocation, before anything is written, and poisons nothing.
+//      again, but that a growth which may not have reached the disk is taken back. A full disk is
+//      met at allocation, before anything is written, and poisons nothing.
 //   4. Opening to read writes nothing.
 // Fault model: see device.h. Any byte may be rotten: that is an error that names the place, or the
 // copy that is not is used.

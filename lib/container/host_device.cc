@@ -79,8 +79,8 @@ Result<void> HostDevice::allowed(HostAccess access) const {
 }
 
 bool HostDevice::is_over_the_limit(std::uint64_t end) {
-  // Somebody may lower it at any time; who does that between this and the write comes too late
-  // anyhow. So once in a tick is often enough, and saves most writes a system call.
+  // Once in a tick: that saves most writes a system call. A limit that this process lowers while it
+  // has a store open beyond it is met by the signal until then, as it would be by other threads.
   const std::int64_t now = coarse_time();
   if (limit_asked_.load(std::memory_order_acquire) != now) {
     limit_ = limit_of_files();
@@ -154,7 +154,7 @@ Result<void> HostDevice::resize(std::uint64_t bytes) {
 
 Result<void> HostDevice::grow(std::uint64_t from, std::uint64_t to) {
   const std::string doing = fmt::format("growing from {} to {} bytes", from, to);
-  if (to > largest_file || is_over_the_limit(to)) return failed(EFBIG, doing, name_);
+  if (to > limit_of_files()) return failed(EFBIG, doing, name_);
   const int wrong = fallocate_fully(0, from, to - from);
   if (wrong == 0) return {};
   Result<void> zeros = std::unexpected(system_error(wrong, doing, name_));

@@ -106,8 +106,16 @@ Result<std::optional<Replay>> Store::Impl::try_replay(const Key& key,
 
 Result<std::optional<Replay>> Store::Impl::try_replay_from_memory(const Key& key,
                                                                   const ReserveOptions& request) {
-  Result<std::optional<Replay>> replay;
   const Time now = engine->now();
+  if (!request.fields.empty()) {
+    // To compare them takes a digest each, for which nobody is to wait.
+    Found found;
+    std::uint64_t access_count = 0;
+    if (!engine->find_in_memory(key, now, found, access_count)) return std::nullopt;
+    return replay_of(key, request, found.record, std::move(*found.outcome),
+                     {.now = now, .access_count = access_count});
+  }
+  Result<std::optional<Replay>> replay;
   engine->visit_in_memory(key, now, [&](const engine::CachedAnswer& answer) {
     replay = replay_of(key, request, answer.record(), answer.outcome(),
                        {.now = now, .access_count = answer.accesses});
@@ -358,7 +366,7 @@ Result<std::vector<Result<ReserveAnswer>>> Store::reserve_many(
     } else if (replay && *replay) {
       answers[i] = ReserveAnswer(std::move(**replay));
     } else {
-      // What could not be read is read once more: if it still cannot, nothing is reserved.
+      // What could not be read is read once more: if its record still cannot, nothing is reserved.
       left.push_back(i);
       asks.push_back(&requests[i]);
     }

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <new>
+#include <utility>
 
 namespace once::engine {
 namespace {
@@ -20,8 +21,11 @@ std::string_view take(const char*& at, std::size_t length) {
 }  // namespace
 
 std::size_t CachedAnswer::bytes_for(const Key& key, const Found& found, bool whole) {
-  std::size_t bytes = sizeof(CachedAnswer) + key.id.size() + key.operation.size() +
-                      key.tenant.size() + found.record.fields.size() * sizeof(FieldDigest);
+  std::size_t bytes =
+      sizeof(CachedAnswer) + key.id.size() + key.operation.size() + key.tenant.size();
+  for (const FieldDigest& field : found.record.fields) {
+    bytes += sizeof field + field.name.size() + 1;
+  }
   if (!whole) return bytes;
   const Outcome& outcome = *found.outcome;
   bytes += outcome.content_type.size() + outcome.code.size() + outcome.message.size();
@@ -31,8 +35,9 @@ std::size_t CachedAnswer::bytes_for(const Key& key, const Found& found, bool who
 CachedAnswer::Pointer CachedAnswer::make(std::uint64_t hash, const Key& key, const Found& found,
                                          bool whole) {
   const std::size_t bytes = bytes_for(key, found, whole);
+  Record record = found.record;  // what is thrown is thrown here, and nothing is lost
   void* memory = ::operator new(bytes);
-  auto* answer = new (memory) CachedAnswer(hash, bytes, whole, found.record);
+  auto* answer = new (memory) CachedAnswer(hash, bytes, whole, std::move(record));
   Pointer made(answer);
   const Outcome& outcome = *found.outcome;
   const std::string_view value = outcome.value ? std::string_view(*outcome.value) : "";

@@ -1,11 +1,12 @@
-// A finished record with its outcome and its key, in one piece of memory: what a look-up touches
-// lies together, and costs few misses of the processor's caches.
+// A finished record with its outcome and its key, in one piece of memory (but for digests of
+// fields): what a look-up touches lies together, and costs few misses of the processor's caches.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "once/key.h"
 #include "once/outcome.h"
@@ -25,7 +26,7 @@ class CachedAnswer {
   CachedAnswer(const CachedAnswer&) = delete;
   CachedAnswer& operator=(const CachedAnswer&) = delete;
 
-  // The memory that make() takes.
+  // The memory that make() takes, without headers of allocations.
   [[nodiscard]] static std::size_t bytes_for(const Key& key, const Found& found, bool whole);
 
   [[nodiscard]] bool is_of(std::uint64_t hash, const Key& key) const;
@@ -42,8 +43,8 @@ class CachedAnswer {
 
  private:
   CachedAnswer(std::uint64_t hash_of_key, std::size_t all_bytes, bool is_whole,
-               const Record& record)
-      : hash(hash_of_key), bytes(all_bytes), whole(is_whole), record_(record) {}
+               Record&& record) noexcept
+      : hash(hash_of_key), bytes(all_bytes), whole(is_whole), record_(std::move(record)) {}
   ~CachedAnswer() = default;
 
   // The texts stand behind the object, in this order.

@@ -25,7 +25,12 @@ class CachingEngine final : public Engine {
   Result<std::optional<Found>> find_to_replay(const Key& key, std::uint64_t& accesses) {
     return find(key, &accesses);
   }
-  // ReplayCache::visit() of what is in memory at `now`.
+  // The same of what is in memory at `now`; false where the target would have to be asked.
+  [[nodiscard]] bool find_in_memory(const Key& key, Time now, Found& found,
+                                    std::uint64_t& accesses) {
+    return cache_.find(key, now, found, &accesses);
+  }
+  // ReplayCache::visit() of that.
   template <class Visit>
   bool visit_in_memory(const Key& key, Time now, Visit&& visit) {
     return cache_.visit(key, now, std::forward<Visit>(visit));

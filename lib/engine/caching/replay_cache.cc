@@ -95,12 +95,14 @@ void ReplayCache::fill(const Key& key, std::uint64_t ticket, const Found& found,
 
 void ReplayCache::insert(Part& part, CachedAnswer::Pointer answer) {
   if (part.table.size() * 3 <= (part.answers.size() + 1) * 4) grow(part);
-  std::size_t place = first_place(part.table, answer->hash);
-  while (part.table[place] != nullptr) place = (place + 1) & (part.table.size() - 1);
-  part.table[place] = answer.get();
-  answer->place = static_cast<std::uint32_t>(part.answers.size());
-  part.bytes += answer->bytes + overhead;
+  CachedAnswer& added = *answer;
+  added.place = static_cast<std::uint32_t>(part.answers.size());
   part.answers.push_back(std::move(answer));
+  // From here on there is no memory to be asked for, and so nothing that is half done.
+  std::size_t place = first_place(part.table, added.hash);
+  while (part.table[place] != nullptr) place = (place + 1) & (part.table.size() - 1);
+  part.table[place] = &added;
+  part.bytes += added.bytes + overhead;
 }
 
 void ReplayCache::grow(Part& part) {

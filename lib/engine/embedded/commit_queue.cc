@@ -23,6 +23,13 @@ void patch_u64(Bytes& value, std::size_t offset, std::uint64_t number) {
   value.replace(offset, encoded.size(), encoded);
 }
 
+// Short enough to need none.
+constexpr const char* no_memory_left = "no memory left";
+
+Error no_memory(ErrorCode code) {
+  return {.code = code, .message = no_memory_left};
+}
+
 std::size_t bytes_of(const std::vector<RowWrite>& rows) {
   std::size_t bytes = 0;
   for (const RowWrite& row : rows) bytes += row.key.size() + row.value.size();
@@ -53,14 +60,14 @@ Result<void> CommitQueue::number(std::vector<RowWrite>& rows) {
   return {};
 }
 
-CommitQueue::Group CommitQueue::take_group() {
-  Group group;
+CommitQueue::Group CommitQueue::first_group() const {
+  Group group{.first = front_};
   std::size_t bytes = 0;
-  for (Waiting* waiting : queue_) {
-    if (waiting->durability != queue_.front()->durability) break;
-    if (!group.empty() && bytes + bytes_of(waiting->rows) > group_bytes) break;
+  for (const Waiting* waiting = front_; waiting != nullptr; waiting = waiting->next) {
+    if (waiting->durability != front_->durability) break;
+    if (group.count > 0 && bytes + bytes_of(waiting->rows) > group_bytes) break;
     bytes += bytes_of(waiting->rows);
-    group.push_back(waiting);
+    ++group.count;
   }
   return group;
 }
@@ -69,32 +76,32 @@ Result<void> CommitQueue::write(const Group& group) {
   rocksdb::WriteBatch batch;
   rocksdb::Status status;
   std::uint64_t appends_before = 0;
-  for (Waiting* waiting : group) {
-    if (waiting->data != nullptr) {
-      if (versions_.conflicts(*waiting->data)) {
-        waiting->answer = fail(ErrorCode::conflict,
-                               "what the transaction read was changed by another one meanwhile");
+  group.for_each([&](Waiting& waiting) {
+    if (waiting.data != nullptr) {
+      if (versions_.conflicts(*waiting.data)) {
+        waiting.answer = fail(ErrorCode::conflict,
+                              "what the transaction read was changed by another one meanwhile");
         // The clock's mark goes with any commit and is believed to be in the store.
-        for (const RowWrite& row : waiting->rows) {
+        for (const RowWrite& row : waiting.rows) {
           if (row.table == meta_table) keep_first(status, batch.Put(row.key, row.value));
         }
-        continue;
+        return;
       }
-      versions_.note(*waiting->data);
+      versions_.note(*waiting.data);
       auto* data = families_[static_cast<std::size_t>(Table::data)];
-      for (const auto& [key, value] : waiting->data->writes) {
+      for (const auto& [key, value] : waiting.data->writes) {
         keep_first(status, value ? batch.Put(data, key, *value) : batch.Delete(data, key));
       }
     }
-    for (const RowWrite& row : waiting->rows) {
+    for (const RowWrite& row : waiting.rows) {
       auto* family = families_[static_cast<std::size_t>(row.table)];
       keep_first(status,
                  row.erase ? batch.Delete(family, row.key) : batch.Put(family, row.key, row.value));
     }
-  }
+  });
   if (status.ok() && batch.Count() > 0) {
     rocksdb::WriteOptions options;
-    options.sync = group.front()->durability == Durability::synced;
+    options.sync = group.first->durability == Durability::synced;
     appends_before = full_disk_->log_appends();
     status = db_.Write(options, &batch);
   }
@@ -105,8 +112,8 @@ Result<void> CommitQueue::write(const Group& group) {
     return std::unexpected(std::move(error));
   }
   // Only the leader writes, so there is nothing to meet here.
-  commits_.fetch_add(group.size(), std::memory_order_relaxed);
-  if (group.front()->durability == Durability::synced) {
+  commits_.fetch_add(group.count, std::memory_order_relaxed);
+  if (group.first->durability == Durability::synced) {
     syncs_.fetch_add(1, std::memory_order_relaxed);
   }
   visible_.store(versions_.last());
@@ -141,8 +148,9 @@ Result<bool> CommitQueue::enter(Waiting& self) {
     poison_ = numbered.error().message;
     return pass(numbered);
   }
-  queue_.push_back(&self);
-  return queue_.front() == &self;
+  (back_ == nullptr ? front_ : back_->next) = &self;
+  back_ = &self;
+  return front_ == &self;
 }
 
 void CommitQueue::lead(Waiting& self) {
@@ -150,7 +158,7 @@ void CommitQueue::lead(Waiting& self) {
   bool poisoned = false;
   {
     MutexLock lock(mutex_);
-    group = take_group();
+    group = first_group();
     poisoned = !poison_.empty();
   }
   Result<void> written;
@@ -159,7 +167,7 @@ void CommitQueue::lead(Waiting& self) {
       written = write(group);
     } catch (const std::bad_alloc&) {
       // Whoever waits must be told, and nobody may build on what is half noted.
-      written = fail(ErrorCode::unknown, "no memory left to write");
+      written = std::unexpected(no_memory(ErrorCode::unknown));
     }
   }
   Waiting* next = nullptr;
@@ -169,33 +177,46 @@ void CommitQueue::lead(Waiting& self) {
   }
   // First, so that it writes while the others are woken.
   if (next != nullptr) next->wake(Waiting::Turn::lead);
-  for (Waiting* waiting : group) {
-    if (waiting != &self) waiting->wake(Waiting::Turn::settled);
-  }
+  group.for_each([&](Waiting& waiting) {
+    if (&waiting != &self) waiting.wake(Waiting::Turn::settled);
+  });
 }
 
 CommitQueue::Waiting* CommitQueue::settle(const Group& group, bool poisoned,
                                           const Result<void>& written) {
   const bool refused = !written && written.error().code == ErrorCode::no_space;
   if (!written && !refused && poison_.empty()) {
-    poison_ =
-        fmt::format("an earlier write failed ({}); reading goes on, open the store again to write",
-                    written.error().message);
-  }
-  for (Waiting* waiting : group) {
-    queue_.pop_front();
-    if (poisoned) {
-      waiting->answer = refuse();
-    } else if (refused) {
-      waiting->answer = written;
-    } else if (!written) {
-      // What of it reached the disk is known only after reopening.
-      waiting->answer =
-          fail(ErrorCode::unknown, "{}; whether this was kept shows after opening the store again",
-               written.error().message);
+    try {
+      poison_ = fmt::format(
+          "an earlier write failed ({}); reading goes on, open the store again to write",
+          written.error().message);
+    } catch (const std::bad_alloc&) {
+      poison_ = no_memory_left;
     }
   }
-  return queue_.empty() ? nullptr : queue_.front();
+  const ErrorCode code = poisoned  ? ErrorCode::poisoned
+                         : refused ? ErrorCode::no_space
+                                   : ErrorCode::unknown;
+  // The analysis does not know that it is called here and now.
+  group.for_each([&](Waiting& waiting) ONCE_NO_ANALYSIS {
+    front_ = waiting.next;
+    if (!poisoned && written) return;  // the answer is there already
+    try {
+      if (poisoned) {
+        waiting.answer = refuse();
+      } else if (refused) {
+        waiting.answer = written;
+      } else {
+        // What of it reached the disk is known only after reopening.
+        waiting.answer = fail(code, "{}; whether this was kept shows after opening the store again",
+                              written.error().message);
+      }
+    } catch (const std::bad_alloc&) {
+      waiting.answer = std::unexpected(no_memory(code));
+    }
+  });
+  if (front_ == nullptr) back_ = nullptr;
+  return front_;
 }
 
 std::unexpected<Error> CommitQueue::refuse() const {

@@ -23,7 +23,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
@@ -83,21 +82,37 @@ class CommitQueue {
     std::vector<RowWrite>& rows;
     const Durability durability;
     const DataChanges* const data;
-    Result<void> answer{};  // the leader's, until it is settled
+    Result<void> answer{};    // the leader's, until it is settled
+    Waiting* next = nullptr;  // the queue's
 
    private:
     Mutex mutex_{};
     CondVar changed_{};
     Turn turn_ ONCE_GUARDED_BY(mutex_) = Turn::wait;
   };
-  using Group = std::vector<Waiting*>;
+  // The first of the queue, which stay there until they are settled. Like the queue it is a list
+  // through those who wait: with no memory left they are told all the same.
+  struct Group {
+    Waiting* first = nullptr;
+    std::size_t count = 0;
+    // Calls visit(Waiting&); one it was called for may be gone afterwards.
+    template <class Visit>
+    void for_each(Visit&& visit) const {
+      Waiting* at = first;
+      for (std::size_t left = count; left > 0; --left) {
+        Waiting* const now = at;
+        if (left > 1) at = now->next;  // what comes behind the last is not ours to look at
+        visit(*now);
+      }
+    }
+  };
 
   Result<void> number(std::vector<RowWrite>& rows) ONCE_REQUIRES(mutex_);
   // True when it is the first, and leads.
   Result<bool> enter(Waiting& self);
   // Writes what waits, and settles it.
   void lead(Waiting& self);
-  Group take_group() ONCE_REQUIRES(mutex_);
+  [[nodiscard]] Group first_group() const ONCE_REQUIRES(mutex_);
   // Takes a group that was written, or not, off the queue. Returns who leads next, or null.
   Waiting* settle(const Group& group, bool poisoned, const Result<void>& written)
       ONCE_REQUIRES(mutex_);
@@ -116,8 +131,9 @@ class CommitQueue {
   DataVersions versions_;  // the leader's
 
   mutable Mutex mutex_;
-  std::deque<Waiting*> queue_ ONCE_GUARDED_BY(mutex_);  // the front leads
-  std::string poison_ ONCE_GUARDED_BY(mutex_);          // not empty: why nothing is written
+  Waiting* front_ ONCE_GUARDED_BY(mutex_) = nullptr;  // leads
+  Waiting* back_ ONCE_GUARDED_BY(mutex_) = nullptr;
+  std::string poison_ ONCE_GUARDED_BY(mutex_);  // not empty: why nothing is written
 };
 
 }  // namespace once::engine

@@ -59,7 +59,8 @@ rocksdb::DBOptions database_options(const Options& options, rocksdb::Env* env, s
   // that the writer removes meanwhile.
   db.max_open_files = -1;
   db.max_file_opening_threads = 1;  // a thread takes longer to start than a table to open
-  db.log_readahead_size = std::size_t{1} << 20;  // in one file each read takes whole envelopes
+  // In one file each read takes whole envelopes. (Of a read that fails RocksDB keeps nothing.)
+  if (options.damaged_log == DamagedLog::refuse) db.log_readahead_size = std::size_t{1} << 20;
   db.max_background_jobs = 2;
   db.max_total_wal_size = std::max<std::uint64_t>(options.memory_budget, 4 << 20);
   db.db_write_buffer_size = options.memory_budget / 2;
