@@ -11,7 +11,6 @@
 namespace once::container {
 namespace {
 
-using rocksdb::DirFsyncOptions;
 using rocksdb::FileOptions;
 using rocksdb::IODebugContext;
 using rocksdb::IOOptions;

@@ -292,7 +292,6 @@ void Run::in_doubt(std::string_view why) {
 }
 
 void Run::refuse(const Error& error) {
-  const std::string key = job_.key.to_string();
   switch (error.code) {
     case ErrorCode::in_doubt:
       return in_doubt("the run before was cut off");

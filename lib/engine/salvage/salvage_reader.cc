@@ -172,7 +172,7 @@ Result<void> SalvageReader::open_files() {
 }
 
 void SalvageReader::read_logs() {
-  const auto lose = [this](std::string why) {
+  const auto lose = [this](const std::string& why) {
     losses_.push_back(
         {.why =
              why + ": what was committed there is missing, and whose rows it was cannot be told"});
@@ -309,6 +309,7 @@ Result<void> SalvageReader::open_rebuilt() {
                 path_);
   }
   std::vector<std::string> families;
+  families.reserve(tables.size());
   for (const Table table : tables) families.push_back(family_name(table));
   const std::string name = fmt::format("MANIFEST-{:06}", next_number - 1);
   shown->put("CURRENT", name + "\n");
