@@ -4,6 +4,9 @@
 
 #include <array>
 #include <atomic>
+#include <map>
+#include <random>
+#include <string>
 #include <thread>
 
 #include "engine/caching/replay_cache.h"
@@ -101,6 +104,56 @@ TEST_CASE("it stays within its bytes, and keeps what was asked for last") {
   ReplayCache none(0);
   fill(none, "k", "v");
   CHECK(look(none, "k").empty());
+}
+
+TEST_CASE(
+    "whatever is filled in, changed and pushed out, what is found is what was filled in last") {
+  // Small, so that answers go all the time, and few keys, so that they meet.
+  for (const std::size_t bytes : {std::size_t{40} << 10, std::size_t{1} << 20}) {
+    ReplayCache cache(bytes);
+    std::map<std::string, std::pair<Bytes, Time>> model;  // values, and when they expire
+    std::mt19937_64 random(bytes);
+    Time now = start;
+    std::uint64_t hits = 0;
+    for (int step = 0; step < 100'000; ++step) {
+      const std::string name = std::to_string(random() % 500);
+      const Key key(name.size() % 2 == 0 ? "t" : "", "", name);
+      switch (random() % 8) {
+        case 0: {
+          const ReplayCache::Change change(cache, key);
+          model.erase(name);
+          break;
+        }
+        case 1:
+        case 2:
+          if (!model.contains(name)) {
+            const Bytes value = name + ":" + Bytes(random() % 300, 'x');
+            const Time expires_at = now + std::chrono::minutes(1 + random() % 120);
+            cache.fill(key, cache.ticket(key), finished(value, expires_at));
+            model[name] = {value, expires_at};
+          }
+          break;
+        case 3:
+          if (random() % 100 == 0) now += 1min;
+          break;
+        default: {
+          const Bytes seen = look(cache, key, now);
+          if (const auto at = model.find(name); at != model.end() && at->second.second <= now) {
+            model.erase(at);
+          }
+          if (seen.empty()) {
+            model.erase(name);  // it may have been pushed out, and be filled in again
+            break;
+          }
+          ++hits;
+          REQUIRE(model.contains(name));
+          REQUIRE(seen == model[name].first);
+        }
+      }
+      REQUIRE(cache.bytes() <= bytes);
+    }
+    CHECK(hits > 1000);
+  }
 }
 
 TEST_CASE("accesses are counted, of large outcomes too") {

@@ -52,15 +52,10 @@ CachedAnswer* ReplayCache::look(Part& part, std::uint64_t hash, const Key& key, 
 }
 
 bool ReplayCache::find(const Key& key, Time now, Found& found, std::uint64_t* accesses) {
-  if (part_bytes_ == 0) return false;
-  const std::uint64_t hash = hash_of(key);
-  Part& part = part_of(hash);
-  MutexLock lock(part.mutex);
-  CachedAnswer* answer = look(part, hash, key, now);
-  if (answer == nullptr) return false;
-  if (accesses != nullptr) *accesses = ++answer->accesses;
-  found = {.record = answer->record(), .outcome = answer->outcome()};
-  return true;
+  return with(key, now, [&](CachedAnswer& answer) {
+    if (accesses != nullptr) *accesses = ++answer.accesses;
+    found = {.record = answer.record(), .outcome = answer.outcome()};
+  });
 }
 
 std::uint64_t ReplayCache::ticket(const Key& key) {

@@ -60,15 +60,10 @@ class ReplayCache {
   // as an access. False: it is not.
   template <class Visit>
   bool visit(const Key& key, Time now, Visit&& visit) {
-    if (part_bytes_ == 0) return false;
-    const std::uint64_t hash = hash_of(key);
-    Part& part = part_of(hash);
-    MutexLock lock(part.mutex);
-    CachedAnswer* answer = look(part, hash, key, now);
-    if (answer == nullptr) return false;
-    ++answer->accesses;
-    visit(*answer);
-    return true;
+    return with(key, now, [&](CachedAnswer& answer) {
+      ++answer.accesses;
+      visit(std::as_const(answer));
+    });
   }
   // True, and the record and outcome, if they are here. Counts as an access if `accesses` is given,
   // and sets it to how many there were with this one.
@@ -109,6 +104,16 @@ class ReplayCache {
   Part& part_of(std::uint64_t hash) { return parts_[hash % part_count]; }
   static Slot& slot_of(Part& part, std::uint64_t hash) ONCE_REQUIRES(part.mutex) {
     return part.slots[hash / part_count % slot_count];
+  }
+  template <class Use>
+  bool with(const Key& key, Time now, Use&& use) {
+    if (part_bytes_ == 0) return false;
+    const std::uint64_t hash = hash_of(key);
+    Part& part = part_of(hash);
+    MutexLock lock(part.mutex);
+    CachedAnswer* answer = look(part, hash, key, now);
+    if (answer != nullptr) use(*answer);
+    return answer != nullptr;
   }
   void begin(const Key& key, std::uint64_t hash);
   void end(std::uint64_t hash);
