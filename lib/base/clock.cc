@@ -34,7 +34,17 @@ class SystemClock final : public Clock {
   }
 
  private:
-  const BootId boot_ = read_boot_id();
+  // Another time namespace counts from another boot.
+  static BootId boot_of_time() {
+    BootId boot = read_boot_id();
+    const std::uint64_t other = time_namespace();
+    for (std::size_t i = 0; i < sizeof other; ++i) {
+      boot[i] ^= static_cast<std::uint8_t>(other >> (8 * i));
+    }
+    return boot;
+  }
+
+  const BootId boot_ = boot_of_time();
 };
 
 }  // namespace

@@ -72,9 +72,16 @@ std::string guardian_name(std::uint32_t front) {
   return fmt::format("once-g:{}", front);  // 15 characters at most
 }
 
-std::uint64_t read_pid_namespace() {
+std::uint64_t read_namespace(const char* path) {
   struct stat status{};
-  return ::stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+  return ::stat(path, &status) == 0 ? status.st_ino : 0;
+}
+
+// Processes of another time namespace count times from another boot, so that their start times say
+// nothing here: they are told apart like those of another pid namespace. 0: unknown.
+std::uint64_t read_pid_namespace() {
+  const std::uint64_t pid_namespace = read_namespace("/proc/self/ns/pid");
+  return pid_namespace == 0 ? 0 : pid_namespace ^ (time_namespace() << 32U);
 }
 
 class SystemProcesses final : public Processes {
@@ -130,6 +137,13 @@ void on_fork_in_child() {
 }
 
 }  // namespace
+
+std::uint64_t time_namespace() {
+  constexpr std::uint64_t initial =
+      0xEFFFFFFA;  // of the machine itself, by the kernel's definition
+  const std::uint64_t own = read_namespace("/proc/self/ns/time");
+  return own == initial ? 0 : own;
+}
 
 BootId read_boot_id() {
   BootId id{};

@@ -10,6 +10,8 @@
 
 namespace once {
 
+// The time namespace of this process (time_namespaces(7)); 0: the machine's own, or unknown.
+[[nodiscard]] std::uint64_t time_namespace();
 // The boot id of the running kernel; zeros if /proc does not tell.
 [[nodiscard]] BootId read_boot_id();
 

@@ -275,6 +275,8 @@ class Container {
   Result<void> wipe_behind(File& file);
   // Makes at least so many free bytes real ones: holes first, then growing.
   Result<void> secure(std::uint64_t bytes) ONCE_REQUIRES(mutex_);
+  // Looks which free blocks are holes, until that many bytes are known to be there or to be had.
+  Result<void> make_holes_real(std::uint64_t bytes) ONCE_REQUIRES(mutex_);
   // The same; on a full disk it does not leave out what was freed and only waits for a sync.
   Result<void> secure_synced(std::uint64_t bytes) ONCE_REQUIRES(mutex_);
   void free_later(Freed freed) ONCE_REQUIRES(mutex_);

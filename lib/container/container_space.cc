@@ -86,6 +86,25 @@ Result<void> Container::secure(std::uint64_t bytes) {
   return {};
 }
 
+// After an opening nobody knows which free blocks are holes, and on a full disk it matters: what
+// was no hole costs no space to make sure of.
+Result<void> Container::make_holes_real(std::uint64_t bytes) {
+  while (true) {
+    auto left = device_->space_left();
+    if (!left) return pass(left);
+    const std::uint64_t there = allocator_.real_bytes() + *left;
+    if (there >= bytes) break;
+    const auto hole = allocator_.hole(most_growth);
+    if (!hole) break;
+    auto real = device_->allocate(hole->offset, hole->length);
+    if (!real && real.error().code == ErrorCode::no_space) break;  // a hole, and no space for it
+    if (!real) return std::unexpected(poison(std::move(real.error())));
+    allocator_.mark_real(*hole);
+  }
+  note_space();
+  return {};
+}
+
 Result<void> Container::reap_synced() {
   if (freed_.empty()) return {};
   if (auto synced = sync_device(); !synced) return synced;
@@ -294,6 +313,7 @@ Result<void> Container::admit(std::uint64_t bytes, bool from_reserve, const Unfl
       return {};
     }
     if (auto reaped = reap_synced(); !reaped) return reaped;
+    if (auto known = make_holes_real(needed + later); !known) return known;
   }
   return fail(ErrorCode::no_space,
               "{}: the disk is full; free some space, or remove what is not needed (once rm, once "
@@ -369,9 +389,13 @@ Result<void> Container::cut_end(std::uint64_t least) {
   if (auto synced = sync_device(); !synced) return synced;
   MutexLock lock(mutex_);
   if (auto reaped = reap(); !reaped) return reaped;
-  const std::uint64_t keep = std::max(allocator_.used_end(), first_block_offset) + reserve_bytes();
+  // While a reader holds blocks back, an opening takes none that was free before it: what is left
+  // for it here would be held back, too, and the file would grow by as much each time.
+  const bool held_back = !freed_.empty();
+  const std::uint64_t keep = std::max(allocator_.used_end(), first_block_offset) +
+                             (held_back ? std::uint64_t{0} : reserve_bytes());
   const std::uint64_t end = round_up(keep, growth_step);
-  if (end + least <= allocator_.end()) {
+  if (end + (held_back ? growth_step : least) <= allocator_.end()) {
     if (auto cut = device_->resize(end); !cut) return std::unexpected(poison(cut.error()));
     ++writes_;
     allocator_.cut(end);

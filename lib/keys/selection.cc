@@ -32,7 +32,8 @@ std::optional<std::string> unescape_pointer(std::string_view token) {
 // The nodes from the one below `root` down to that at `path`. `what` is done with it: "excluded".
 Result<std::vector<JsonNode*>> find_path(JsonNode& root, std::string_view path,
                                          std::string_view what) {
-  const auto shown = escape(path.substr(0, shown_bytes));
+  std::string shown;  // with slashes as slashes
+  for (const char c : path.substr(0, shown_bytes)) shown += c == '/' ? "/" : escape({&c, 1});
   if (path.empty()) {
     return fail(ErrorCode::invalid_argument,
                 "an {} path is empty; name a member, or give a pointer like /meta/sent_at", what);

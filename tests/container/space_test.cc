@@ -206,6 +206,49 @@ TEST_CASE("a reader that could not read which place is published holds everythin
   CHECK(writer.container->space().held_back == 0);
 }
 
+TEST_CASE("openings beside a reader that stays do not make the file grow by a reserve each") {
+  const auto device = std::make_shared<SimulatedDevice>();
+  const auto pins = std::make_shared<SharedPins>();
+  const auto write = [](const ContainerPlace& place, const std::string& path, std::size_t bytes) {
+    const auto file = value_of(place.container->create(path));
+    value_of(place.container->append(*file, std::string(bytes, 'x')));
+    value_of(place.container->sync(*file));
+  };
+  {
+    const ContainerPlace place = open_shared(device, pins, false);
+    write(place, "/large", std::size_t{32} << 20);  // so that the reserve is large, too
+    value_of(place.container->close());
+  }
+  const std::uint32_t reader = pins->take();
+  const std::uint64_t before = value_of(device->size());
+  constexpr int openings = 20;
+  for (int i = 0; i < openings; ++i) {
+    const ContainerPlace place = open_shared(device, pins, false);
+    value_of(place.container->admit(1000, false, {}));
+    write(place, "/small", 1000);
+    value_of(place.container->close());
+  }
+  CHECK(value_of(device->size()) - before <= openings * (std::size_t{128} << 10));
+  pins->let_go(reader);
+}
+
+TEST_CASE("on a full disk what is free in the file counts, also after it was opened again") {
+  const auto device = std::make_shared<SimulatedDevice>();
+  const auto pins = std::make_shared<SharedPins>();
+  {
+    const ContainerPlace place = open_shared(device, pins, false);
+    const auto file = value_of(place.container->create("/large"));
+    value_of(place.container->append(*file, std::string(std::size_t{8} << 20, 'x')));
+    value_of(place.container->sync(*file));
+    value_of(place.container->remove("/large"));
+    value_of(place.container->sync_names());
+  }  // killed
+  const ContainerPlace place = open_shared(device, pins, false);
+  device->set_capacity(0);  // not a block more than there are
+  CHECK(value_of(device->space_left()) == 0);
+  value_of(place.container->admit(1000, false, {}));
+}
+
 TEST_CASE("journal and file stay bounded, whatever comes and goes") {
   ContainerPlace place = value_of(open_place(std::make_shared<SimulatedDevice>()));
   Runner runner(place.files);

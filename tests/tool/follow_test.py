@@ -53,6 +53,23 @@ class Follow(ToolTest):
         self.assertEqual([self.entry(child)["key"] for _ in range(2)], ["b", "b"])
         self.assertEqual(self.end(child), [])
 
+    def test_another_store_in_its_place(self):
+        store = self.make_store(history_row(1, "a"))
+        for _ in range(3):
+            self.once("run", store, "--key", "b", "--", "true")  # openings, by which it is told
+        child = self.follow(store)
+        while self.entry(child)["key"] != "b":
+            pass
+        fresh = self.fresh_path()
+        self.once("run", fresh, "--key", "of-another", "--", "true")
+        fresh.rename(store)
+        while self.entry(child)["key"] != "of-another":
+            pass
+        self.once("run", store, "--key", "and-later", "--", "true")
+        while self.entry(child)["key"] != "and-later":
+            pass
+        self.end(child)
+
     def test_none_is_missed_and_none_comes_twice(self):
         for layout in LAYOUTS:
             store = self.make_store(history_row(1, "a"), layout=layout)

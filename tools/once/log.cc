@@ -11,8 +11,12 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
+#include <string>
+#include <variant>
 
 #include "base/error.h"
 #include "commands.h"
@@ -28,7 +32,7 @@ namespace {
 
 struct Arguments {
   std::string store;
-  std::string key;
+  std::optional<std::string> key{};
   bool follow = false;
 };
 
@@ -38,10 +42,26 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr int rest_for_work = 4;
 constexpr auto least_rest = std::chrono::milliseconds(20);
 
+// What was printed last, or 0 where another store stands in the place of the one that it was of: a
+// sequence is made of the number of the opening that gave it, in its upper 40 bits, and so is none
+// of a store that was not opened as often.
+Result<std::uint64_t> last_printed(Store& store, std::uint64_t after) {
+  std::uint64_t opening = 0;
+  auto seen = store.rows(Table::all, [&](const Row& row) {
+    if (const auto* own = std::get_if<StoreRow>(&row)) opening = own->opening;
+    return false;
+  });
+  if (!seen) return pass(seen);
+  return after >> 24U > opening ? 0 : after;
+}
+
 // Prints what is newer than `options.after` and moves it on.
 Result<void> print_new(const std::string& where, HistoryOptions& options, Output& out, bool json) {
   auto store = open_to_read(where);
   if (!store) return pass(store);
+  auto last = last_printed(*store, options.after);
+  if (!last) return pass(last);
+  options.after = *last;
   ProgressBar bar("reading the history");
   std::uint64_t count = 0;
   auto done = store->history(options, [&](const HistoryEntry& entry) {
@@ -109,8 +129,8 @@ void log(const Arguments& arguments, Context& context) {
     return context.fail(lasting.error());
   }
   HistoryOptions options;
-  if (!arguments.key.empty()) {
-    auto key = Key::parse(arguments.key);
+  if (arguments.key) {
+    auto key = Key::parse(*arguments.key);
     if (!key) return context.fail(key.error());
     options.key = *std::move(key);
   }

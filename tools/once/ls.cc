@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "commands.h"
 #include "duration.h"
@@ -16,7 +18,7 @@ namespace {
 struct Arguments {
   std::string store;
   std::string prefix;
-  std::string status;
+  std::optional<std::string> status{};
 };
 
 Colour colour_of(Status status) {
@@ -44,13 +46,13 @@ std::string table_line(const Output& out, const Key& key, const Record& record, 
 
 void ls(const Arguments& arguments, Context& context) {
   ScanOptions options{.prefix = arguments.prefix};
-  if (!arguments.status.empty()) {
-    const auto status = parse_status(arguments.status);
+  if (arguments.status) {
+    const auto status = parse_status(*arguments.status);
     if (!status) {
       return context.fail(exit_usage,
                           fmt::format("'{}' is no status; there are in-progress, completed, "
                                       "failed, in-doubt and released",
-                                      arguments.status));
+                                      *arguments.status));
     }
     options.status = *status;
   }

@@ -362,11 +362,10 @@ void Run::reject(const Replay& replay) {
 
 // An outcome that no command gave, but somebody by hand: `once resolve`.
 void Run::replay_foreign(const Outcome& outcome) {
-  if (outcome.kind != OutcomeKind::success) {
-    const std::string why = outcome.message.empty() ? outcome.code : outcome.message;
-    return context_.fail(exit_none, why.empty() ? "resolved as a failure" : why);
-  }
   if (outcome.value) hand_out(STDOUT_FILENO, *outcome.value);
+  if (outcome.kind == OutcomeKind::success) return;
+  const std::string why = outcome.message.empty() ? outcome.code : outcome.message;
+  context_.fail(exit_none, why.empty() ? "resolved as a failure" : why);
 }
 
 void Run::report() const {
