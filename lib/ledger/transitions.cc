@@ -198,10 +198,10 @@ Decision<ReserveDecision> reserve(const Moment& moment, const ReserveOptions& op
   using Answer = ReserveDecision;
   const Record* record = live(moment);
   if (record == nullptr || record->status == Status::released) return grant(moment, options);
-  if (record->status == Status::in_doubt) return refuse<Answer>(in_doubt(moment.key));
   if (asks_differently(moment.key, *record, options)) {
     return refuse<Answer>(mismatch(moment.key, *record, options));
   }
+  if (record->status == Status::in_doubt) return refuse<Answer>(in_doubt(moment.key));
   if (is_finished(record->status)) return {.answer = Answer(provenance_of(*record, moment.now))};
   if (is_held(*record, moment.now, moment.owner)) return refuse<Answer>(busy(moment));
   if (auto free = leave_to_coordinator(moment); !free) return refuse<Answer>(pass(free));

@@ -12,7 +12,7 @@
 //                              | taken over, or put in doubt    |                  |
 //   completed, failed          | mismatch, else replay          | fenced; the same | fenced
 //                              |                                | outcome: done    |
-//   in doubt                   | in doubt                       | fenced           | fenced
+//   in doubt                   | mismatch, else in doubt        | fenced           | fenced
 //   released                   | granted, one more attempt      | fenced           | fenced
 //
 // "Held": the lease holds and the owner is not known to be dead. "Past retention" counts for
