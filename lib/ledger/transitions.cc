@@ -274,7 +274,9 @@ Decision<Provenance> replace(const Moment& moment, const Replacement& replacemen
   }
   if (!overtaken) record.token = replacement.token;
   if (before == nullptr) record.origin = record.token;
+  // Who comes without a question does not take away the one that the key has.
   if (before != nullptr && !record.fingerprint) record.fingerprint = before->fingerprint;
+  if (before != nullptr && record.fields.empty()) record.fields = before->fields;
   record = finished(std::move(record), outcome, options.retention, moment.now);
   Decision<Provenance> decision{.answer = Provenance{}};
   decision.change = put(moment, std::move(record), what_of(outcome),
