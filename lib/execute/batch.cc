@@ -228,9 +228,7 @@ Result<void> Executor::Impl::Batch::keep(const Round& round,
       }
     }
     if (outcome) {
-      const bool success = outcome->kind == OutcomeKind::success;
-      leaving[at] = {.outcome = *outcome,
-                     .retention = success ? call_.retention : call_.failure_retention};
+      leaving[at] = {.outcome = *outcome, .retention = executor_.retention_of(*outcome, call_)};
       continue;
     }
     failures[at] =

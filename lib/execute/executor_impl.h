@@ -63,6 +63,8 @@ class Executor::Impl {
   Result<Store::Answer> duplicate(const Key& key, Replay&& replay, Conflict conflict) const;
 
   // Failures, in failures.cc.
+  // How long `outcome` is kept.
+  [[nodiscard]] Duration retention_of(const Outcome& outcome, const ExecuteOptions& call) const;
   // The class of what failed; `hook_threw` takes what a classifier throws.
   [[nodiscard]] FailureClass classify(const Error& error, const std::exception_ptr& thrown,
                                       std::exception_ptr& hook_threw) const;

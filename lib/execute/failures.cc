@@ -80,6 +80,11 @@ std::string_view to_string(FailureClass failure) noexcept {
   return "unnamed";
 }
 
+Duration Executor::Impl::retention_of(const Outcome& outcome, const ExecuteOptions& call) const {
+  if (outcome.kind == OutcomeKind::success) return call.retention;
+  return options.failures.definite_retention.value_or(call.failure_retention);
+}
+
 FailureClass Executor::Impl::classify(const Error& error, const std::exception_ptr& thrown,
                                       std::exception_ptr& hook_threw) const {
   const FailurePolicy& policy = options.failures;

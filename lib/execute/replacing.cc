@@ -22,14 +22,16 @@ struct Seen {
 // One replacement: the work runs once, and what it gives is merged as often as it takes.
 class Replacing {
  public:
+  using RetentionOf = std::function<Duration(const Outcome&)>;
   Replacing(Executor& executor, Store::Impl& inner, const Key& key, const ExecuteOptions& call)
       : executor_(executor), inner_(inner), key_(key), request_(reserve_options(call)) {}
 
   // The finished record, and a fresh token; nullopt when it is not finished (or not any more).
   // Errors: mismatch, among others.
   Result<std::optional<Seen>> look();
-  // Puts `current`, merged, in the place of what was seen.
-  Result<std::pair<Outcome, Provenance>> put(Seen seen, const Outcome& current, const Merge& merge);
+  // Puts `current`, merged, in the place of what was seen, for as long as `retention_of` says.
+  Result<std::pair<Outcome, Provenance>> put(Seen seen, const Outcome& current, const Merge& merge,
+                                             const RetentionOf& retention_of);
 
  private:
   Result<Outcome> merged(const Outcome& previous, const Outcome& current, const Merge& merge) const;
@@ -82,17 +84,20 @@ Result<Outcome> Replacing::merged(const Outcome& previous, const Outcome& curren
 }
 
 Result<std::pair<Outcome, Provenance>> Replacing::put(Seen seen, const Outcome& current,
-                                                      const Merge& merge) {
+                                                      const Merge& merge,
+                                                      const RetentionOf& retention_of) {
   while (true) {
     auto outcome = merged(*seen.found.outcome, current, merge);
     if (!outcome) return pass(outcome);
     if (auto checked = check_outcome(*outcome, inner_.options); !checked) return pass(checked);
     auto replaced =
         inner_.transition<Provenance>(key_, request_.durability, [&](const ledger::Moment& moment) {
-          return ledger::replace(
-              moment,
-              {.seen = seen.found.record.token, .token = seen.token, .merged = merge != nullptr},
-              request_, *outcome);
+          return ledger::replace(moment,
+                                 {.seen = seen.found.record.token,
+                                  .token = seen.token,
+                                  .merged = merge != nullptr,
+                                  .retention = retention_of(*outcome)},
+                                 request_, *outcome);
         });
     if (replaced) return std::pair(std::move(*outcome), *replaced);
     if (!merge || replaced.error().code != ErrorCode::fenced) return pass(replaced);
@@ -136,7 +141,8 @@ Result<std::optional<Store::Answer>> Executor::Impl::replace(Executor& executor,
     if (hook_threw) std::rethrow_exception(hook_threw);
     return pass(current);
   }
-  auto put = replacing.put(std::move(**seen), *current, merge);
+  auto put = replacing.put(std::move(**seen), *current, merge,
+                           [&](const Outcome& outcome) { return retention_of(outcome, call); });
   if (!put) return pass(put);
   inner.meters.count(key, metrics::Counted::executions);
   Store::Answer answer{.outcome = std::move(put->first), .provenance = put->second};

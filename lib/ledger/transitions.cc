@@ -277,7 +277,8 @@ Decision<Provenance> replace(const Moment& moment, const Replacement& replacemen
   // Who comes without a question does not take away the one that the key has.
   if (before != nullptr && !record.fingerprint) record.fingerprint = before->fingerprint;
   if (before != nullptr && record.fields.empty()) record.fields = before->fields;
-  record = finished(std::move(record), outcome, options.retention, moment.now);
+  record = finished(std::move(record), outcome, replacement.retention.value_or(options.retention),
+                    moment.now);
   Decision<Provenance> decision{.answer = Provenance{}};
   decision.change = put(moment, std::move(record), what_of(outcome),
                         before == nullptr    ? ""
