@@ -87,7 +87,8 @@ struct FailurePolicy {
 
   // How often one call runs the work in all, while what fails is retryable or not started. Between
   // two tries the key is free, so that somebody else may carry it out; then their outcome is the
-  // answer. Everything else ends the call at once.
+  // answer. A refresh or a merge replaces what is kept by then. Everything else ends the call at
+  // once. Of a pipeline it is each stage that is tried so often, and not the run as well.
   std::uint32_t attempts = 1;
   // The pause before the n-th repetition is initial_pause * multiplier^(n-1), at most
   // longest_pause, and of this a random part between (1 - jitter) and all: M. Brooker,
@@ -310,7 +311,18 @@ class Executor {
   // Is called once: with nothing to run, with the error if it is not to be run.
   using Task = std::function<void(std::optional<Error> refused)>;
 
+  template <class, class, class>
+  friend class Pipeline;
+  // execute(), but the work runs once whatever FailurePolicy::attempts says.
+  template <class F>
+  auto execute_once(const Key& key, F&& work, const ExecuteOptions& options) {
+    using T = typename internal::WorkType<Store::work_result<F>>::type;
+    return Store::typed<T>(key, run_once(key, Store::erase<F>(std::forward<F>(work)), options));
+  }
+
   Result<Store::Answer> run(const Key& key, const Store::Work& work, const ExecuteOptions& options);
+  Result<Store::Answer> run_once(const Key& key, const Store::Work& work,
+                                 const ExecuteOptions& options);
   Result<Store::Answer> replace(const Key& key, const Store::Work& work, const Merge& merge,
                                 const ExecuteOptions& options);
   Result<std::vector<Result<Store::Answer>>> run_many(std::span<const Key> keys,

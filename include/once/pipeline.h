@@ -57,7 +57,7 @@ class Pipeline {
     if (auto valid = validate(input); !valid) return std::unexpected(std::move(valid.error()));
     // Nothing in a run happens but in its stages, so that to repeat it is safe.
     options.on_abandon = OnAbandon::rerun;
-    return executor_.execute(
+    return executor_.execute_once(
         key,
         [&]() -> Result<Output> {
           auto prepared = stage(key, "process", [&] { return process(input); });

@@ -132,6 +132,13 @@ void Executor::Impl::tell_failure(const Reservation& reservation, const Error& e
   }
 }
 
+bool Executor::Impl::try_again(const Key& key, const Tried& tried, const Tries& tries,
+                               const std::stop_token& stop) const {
+  const bool may_pass = tried.begun && (tried.failure == FailureClass::retryable ||
+                                        tried.failure == FailureClass::not_started);
+  return may_pass && tries.done < tries.most && pause(key, tries.done, stop);
+}
+
 bool Executor::Impl::pause(const Key& key, std::uint32_t tries, const std::stop_token& stop) const {
   const FailurePolicy& policy = options.failures;
   const double longest =
