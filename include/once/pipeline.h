@@ -49,8 +49,8 @@ namespace once {
 template <class Input, class Prepared, class Output>
 class Pipeline {
  public:
-  // `stages` are the options of each stage. Only lease, heartbeat, on_abandon and durability count;
-  // retention, question, wait and stop are those of the run. Without: ExecutorOptions::defaults.
+  // `stages` are the options of each stage. Only lease, heartbeat, on_abandon and durability count,
+  // all else is as the run has it. Without: ExecutorOptions::defaults.
   Pipeline(Executor& executor, ExecuteOptions stages)
       : executor_(executor), stages_(std::move(stages)) {}
   explicit Pipeline(Executor& executor) : Pipeline(executor, executor.options().defaults) {}
