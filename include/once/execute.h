@@ -38,6 +38,7 @@
 // leaves.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -46,6 +47,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -87,7 +89,8 @@ struct FailurePolicy {
 
   // How often one call runs the work in all, while what fails is retryable or not started. Between
   // two tries the key is free, so that somebody else may carry it out; then their outcome is the
-  // answer. Everything else ends the call at once.
+  // answer. A refresh or a merge replaces what is kept by then. Everything else ends the call at
+  // once. Of a pipeline it is each stage that is tried so often, and not the run as well.
   std::uint32_t attempts = 1;
   // The pause before the n-th repetition is initial_pause * multiplier^(n-1), at most
   // longest_pause, and of this a random part between (1 - jitter) and all: M. Brooker,
@@ -278,24 +281,16 @@ class Executor {
   // execute() on one of this Executor's threads. The work is moved or copied there, and what it
   // throws comes out of the future. When `queue` calls wait already, or no thread can be started,
   // the future has the error limit_exceeded (or io) at once, and nothing was begun. A call that
-  // options.stop cancels before it has begun does not run.
+  // options.stop cancels before it has begun does not run: the future has the error `cancelled` at
+  // once, and the work is destroyed, on the thread that cancels. Its place among those that wait is
+  // free when a thread comes to it.
   template <class F>
   auto execute_async(Key key, F work, ExecuteOptions options) {
-    using T = typename internal::WorkType<Store::work_result<F>>::type;
-    using R = Result<Executed<T>>;
-    auto promise = std::make_shared<std::promise<R>>();
-    auto future = promise->get_future();
-    auto task = [this, promise, key = std::move(key), work = std::move(work),
-                 options = std::move(options)](std::optional<Error> refused) mutable {
-      try {
-        if (!refused && options.stop.stop_requested()) refused = cancelled_before(key);
-        promise->set_value(refused ? R(std::unexpected(std::move(*refused)))
-                                   : execute(key, work, options));
-      } catch (...) {
-        promise->set_exception(std::current_exception());
-      }
-    };
-    submit(std::make_shared<decltype(task)>(std::move(task)));
+    auto call =
+        std::make_shared<AsyncCall<F>>(*this, std::move(key), std::move(work), std::move(options));
+    auto future = call->future();
+    submit(
+        [call = std::move(call)](std::optional<Error> refused) { call->run(std::move(refused)); });
     return future;
   }
   template <class F>
@@ -310,18 +305,70 @@ class Executor {
   // Is called once: with nothing to run, with the error if it is not to be run.
   using Task = std::function<void(std::optional<Error> refused)>;
 
+  template <class, class, class>
+  friend class Pipeline;
+  // One call of execute_async(): run by a thread or cancelled, whichever comes to it first.
+  template <class F>
+  class AsyncCall {
+   public:
+    using R = Result<Executed<typename internal::WorkType<Store::work_result<F>>::type>>;
+
+    AsyncCall(Executor& executor, Key key, F work, ExecuteOptions options)
+        : executor_(executor),
+          key_(std::move(key)),
+          work_(std::move(work)),
+          options_(std::move(options)),
+          on_stop_(options_.stop, Cancel{this}) {}
+    AsyncCall(const AsyncCall&) = delete;
+    AsyncCall& operator=(const AsyncCall&) = delete;
+
+    [[nodiscard]] std::future<R> future() { return promise_.get_future(); }
+    void run(std::optional<Error> refused) {
+      if (taken_.exchange(true)) return;
+      try {
+        promise_.set_value(refused ? R(std::unexpected(std::move(*refused)))
+                                   : executor_.execute(key_, *work_, options_));
+      } catch (...) {
+        promise_.set_exception(std::current_exception());
+      }
+    }
+
+   private:
+    struct Cancel {
+      AsyncCall* call;
+      void operator()() const noexcept { call->cancel(); }
+    };
+    void cancel() {
+      if (taken_.exchange(true)) return;
+      work_.reset();
+      promise_.set_value(R(std::unexpected(cancelled_before(key_))));
+    }
+
+    Executor& executor_;
+    const Key key_;
+    std::optional<F> work_;
+    const ExecuteOptions options_;
+    std::promise<R> promise_{};
+    std::atomic<bool> taken_ = false;
+    std::stop_callback<Cancel> on_stop_;  // last: it uses all of the others
+  };
+
+  // execute(), but the work runs once whatever FailurePolicy::attempts says.
+  template <class F>
+  auto execute_once(const Key& key, F&& work, const ExecuteOptions& options) {
+    using T = typename internal::WorkType<Store::work_result<F>>::type;
+    return Store::typed<T>(key, run_once(key, Store::erase<F>(std::forward<F>(work)), options));
+  }
+
   Result<Store::Answer> run(const Key& key, const Store::Work& work, const ExecuteOptions& options);
+  Result<Store::Answer> run_once(const Key& key, const Store::Work& work,
+                                 const ExecuteOptions& options);
   Result<Store::Answer> replace(const Key& key, const Store::Work& work, const Merge& merge,
                                 const ExecuteOptions& options);
   Result<std::vector<Result<Store::Answer>>> run_many(std::span<const Key> keys,
                                                       const ManyWork& work,
                                                       const ExecuteOptions& options);
   void submit(Task task);
-  template <class F>
-  void submit(std::shared_ptr<F> task) {
-    submit(Task(
-        [task = std::move(task)](std::optional<Error> refused) { (*task)(std::move(refused)); }));
-  }
   static Error cancelled_before(const Key& key);
 
   template <class T, class M>

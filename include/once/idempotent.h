@@ -159,7 +159,7 @@ struct WrittenArgument {
 
 struct IdempotentOptions {
   std::string tenant{};
-  ExecuteOptions execute{};
+  std::optional<ExecuteOptions> execute{};  // nullopt: ExecutorOptions::defaults
 };
 
 // What idempotent() gives. May be called from many threads at once if the callable may; may not
@@ -185,13 +185,14 @@ class Idempotent {
     const Key called = key(args...);
     if constexpr (std::is_invocable_v<F&, const std::remove_reference_t<Args>&...>) {
       return executor_->execute(
-          called, [&] { return std::invoke(callable_, std::as_const(args)...); }, options_.execute);
+          called, [&] { return std::invoke(callable_, std::as_const(args)...); },
+          execute_options());
     } else {
       const auto call = [&] { return std::invoke(callable_, internal::lend<Args>(args)...); };
       if constexpr ((internal::can_be_lent<Args> && ...)) {
-        return executor_->execute(called, call, options_.execute);
+        return executor_->execute(called, call, execute_options());
       } else {
-        return executor_->execute(called, internal::FirstTry(call), options_.execute);
+        return executor_->execute(called, internal::FirstTry(call), execute_options());
       }
     }
   }
@@ -206,6 +207,10 @@ class Idempotent {
   }
 
  private:
+  [[nodiscard]] const ExecuteOptions& execute_options() const {
+    return options_.execute ? *options_.execute : executor_->options().defaults;
+  }
+
   std::shared_ptr<Executor> own_{};  // when there was none to share
   Executor* executor_;
   const std::string name_;
@@ -218,7 +223,7 @@ template <class F>
                               IdempotentOptions options = {}) {
   return Idempotent<F>(store, std::move(name), std::move(callable), std::move(options));
 }
-// With the hooks of an executor.
+// With the hooks and the defaults of an executor.
 template <class F>
 [[nodiscard]] auto idempotent(Executor& executor, std::string name, F callable,
                               IdempotentOptions options = {}) {

@@ -44,6 +44,9 @@ class Executor::Impl::Batch {
   Result<void> ask();
   // One commit that reserves what it can.
   Result<void> reserve(Round& round);
+  // In its place on a store that was opened to read: what is finished is replayed, and each key
+  // that something would have to be written for has the error of that.
+  void only_look(const ReserveOptions& asked, Round& round);
   void sort(std::size_t i, Result<ledger::ReserveDecision>&& decision, Round& round);
   // Takes an answer that was there already. False: there is none.
   bool take_replay(std::size_t i, Result<std::optional<Replay>>&& replay, Round& round);
@@ -99,6 +102,10 @@ Result<void> Executor::Impl::Batch::reserve(Round& round) {
   auto in_use = inner_.use();
   if (!in_use) return pass(in_use);
   const ReserveOptions asked = reserve_options(call_);
+  if (inner_.options.read_only) {
+    only_look(asked, round);
+    return {};
+  }
   std::vector<std::size_t> indices;
   std::vector<ReserveRequest> requests;
   for (const std::size_t i : left()) {
@@ -128,6 +135,18 @@ Result<void> Executor::Impl::Batch::reserve(Round& round) {
     }
   }
   return {};
+}
+
+void Executor::Impl::Batch::only_look(const ReserveOptions& asked, Round& round) {
+  for (const std::size_t i : left()) {
+    auto answer = inner_.try_reserve(keys_[i], asked);
+    if (auto* replay = answer ? std::get_if<Replay>(&*answer) : nullptr) {
+      (void)take_replay(i, std::optional(std::move(*replay)), round);
+    } else if (!answer) {
+      inner_.count(keys_[i], answer.error());
+      answers_[i] = pass(answer);
+    }
+  }
 }
 
 void Executor::Impl::Batch::sort(std::size_t i, Result<ledger::ReserveDecision>&& decision,
@@ -228,9 +247,7 @@ Result<void> Executor::Impl::Batch::keep(const Round& round,
       }
     }
     if (outcome) {
-      const bool success = outcome->kind == OutcomeKind::success;
-      leaving[at] = {.outcome = *outcome,
-                     .retention = success ? call_.retention : call_.failure_retention};
+      leaving[at] = {.outcome = *outcome, .retention = executor_.retention_of(*outcome, call_)};
       continue;
     }
     failures[at] =

@@ -99,32 +99,42 @@ Executor::Impl::Tried Executor::Impl::attempt(const Reservation& reservation,
 
 Result<std::variant<Store::Answer, Replay>> Executor::Impl::run(const Key& key,
                                                                 const Store::Work& work,
-                                                                const ExecuteOptions& call) {
-  for (std::uint32_t tries = 1;; ++tries) {
+                                                                const ExecuteOptions& call,
+                                                                Tries& tries) {
+  while (true) {
     auto reserved = reserve(key, call);
     if (!reserved) return pass(reserved);
     if (auto* replay = std::get_if<Replay>(&*reserved)) return std::move(*replay);
     auto tried = attempt(std::get<Reservation>(*reserved), work, call);
-    const bool may_pass = tried.begun && (tried.failure == FailureClass::retryable ||
-                                          tried.failure == FailureClass::not_started);
-    if (may_pass && tries < options.failures.attempts && pause(key, tries, call.stop)) continue;
+    ++tries.done;
+    if (try_again(key, tried, tries, call.stop)) continue;
     if (tried.thrown) std::rethrow_exception(tried.thrown);
     if (!tried.answer) return pass(tried.answer);
     return std::move(*tried.answer);
   }
 }
 
-Result<Store::Answer> Executor::run(const Key& asked, const Store::Work& work,
-                                    const ExecuteOptions& options) {
+Result<Store::Answer> Executor::Impl::run_or_replay(const Key& asked, const Store::Work& work,
+                                                    const ExecuteOptions& call, Tries tries) {
   // A copy: the work may change what the caller's key was made of.
   // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
   const Key key = asked;
-  auto answer = impl_->run(key, work, options);
+  auto answer = run(key, work, call, tries);
   if (!answer) return pass(answer);
   if (auto* replay = std::get_if<Replay>(&*answer)) {
-    return impl_->duplicate(key, std::move(*replay), options.conflict);
+    return duplicate(key, std::move(*replay), call.conflict);
   }
   return std::get<Store::Answer>(std::move(*answer));
+}
+
+Result<Store::Answer> Executor::run(const Key& key, const Store::Work& work,
+                                    const ExecuteOptions& options) {
+  return impl_->run_or_replay(key, work, options, {.most = impl_->options.failures.attempts});
+}
+
+Result<Store::Answer> Executor::run_once(const Key& key, const Store::Work& work,
+                                         const ExecuteOptions& options) {
+  return impl_->run_or_replay(key, work, options, {.most = 1});
 }
 
 void Executor::submit(Task task) {

@@ -47,22 +47,35 @@ class Executor::Impl {
   Tried attempt(const Reservation& reservation, const Store::Work& work,
                 const ExecuteOptions& call);
 
-  // Runs the work, as often as the policy says; or finds what is kept.
+  // How often one call has run the work, and how often it may.
+  struct Tries {
+    std::uint32_t most = 1;
+    std::uint32_t done = 0;
+  };
+  // Whether the work is to run again after `tried`, when the pause before that is over.
+  [[nodiscard]] bool try_again(const Key& key, const Tried& tried, const Tries& tries,
+                               const std::stop_token& stop) const;
+
+  // Runs the work, as often as it may; or finds what is kept.
   Result<std::variant<Store::Answer, Replay>> run(const Key& key, const Store::Work& work,
-                                                  const ExecuteOptions& call);
+                                                  const ExecuteOptions& call, Tries& tries);
+  // The same, with what is kept as the answer.
+  Result<Store::Answer> run_or_replay(const Key& key, const Store::Work& work,
+                                      const ExecuteOptions& call, Tries tries);
   // Reserves with is_safe_to_retry and resolver.
   Result<ReserveAnswer> reserve(const Key& key, const ExecuteOptions& call);
   // Runs the work and replaces what is kept, with the key entered. Nullopt: it is not finished any
   // more, so look again.
-  Result<std::optional<Store::Answer>> replace(Executor& executor, const Key& key,
-                                               const Store::Work& work, const Merge& merge,
-                                               const ExecuteOptions& call);
+  Result<std::optional<Tried>> replace(Executor& executor, const Key& key, const Store::Work& work,
+                                       const Merge& merge, const ExecuteOptions& call);
   class Batch;  // see batch.cc
 
   // The answer of a key that has one.
   Result<Store::Answer> duplicate(const Key& key, Replay&& replay, Conflict conflict) const;
 
   // Failures, in failures.cc.
+  // How long `outcome` is kept.
+  [[nodiscard]] Duration retention_of(const Outcome& outcome, const ExecuteOptions& call) const;
   // The class of what failed; `hook_threw` takes what a classifier throws.
   [[nodiscard]] FailureClass classify(const Error& error, const std::exception_ptr& thrown,
                                       std::exception_ptr& hook_threw) const;

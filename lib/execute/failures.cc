@@ -80,6 +80,11 @@ std::string_view to_string(FailureClass failure) noexcept {
   return "unnamed";
 }
 
+Duration Executor::Impl::retention_of(const Outcome& outcome, const ExecuteOptions& call) const {
+  if (outcome.kind == OutcomeKind::success) return call.retention;
+  return options.failures.definite_retention.value_or(call.failure_retention);
+}
+
 FailureClass Executor::Impl::classify(const Error& error, const std::exception_ptr& thrown,
                                       std::exception_ptr& hook_threw) const {
   const FailurePolicy& policy = options.failures;
@@ -125,6 +130,13 @@ void Executor::Impl::tell_failure(const Reservation& reservation, const Error& e
       if (!work_threw) throw;
     }
   }
+}
+
+bool Executor::Impl::try_again(const Key& key, const Tried& tried, const Tries& tries,
+                               const std::stop_token& stop) const {
+  const bool may_pass = tried.begun && (tried.failure == FailureClass::retryable ||
+                                        tried.failure == FailureClass::not_started);
+  return may_pass && tries.done < tries.most && pause(key, tries.done, stop);
 }
 
 bool Executor::Impl::pause(const Key& key, std::uint32_t tries, const std::stop_token& stop) const {

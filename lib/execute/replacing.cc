@@ -22,14 +22,16 @@ struct Seen {
 // One replacement: the work runs once, and what it gives is merged as often as it takes.
 class Replacing {
  public:
+  using RetentionOf = std::function<Duration(const Outcome&)>;
   Replacing(Executor& executor, Store::Impl& inner, const Key& key, const ExecuteOptions& call)
       : executor_(executor), inner_(inner), key_(key), request_(reserve_options(call)) {}
 
   // The finished record, and a fresh token; nullopt when it is not finished (or not any more).
   // Errors: mismatch, among others.
   Result<std::optional<Seen>> look();
-  // Puts `current`, merged, in the place of what was seen.
-  Result<std::pair<Outcome, Provenance>> put(Seen seen, const Outcome& current, const Merge& merge);
+  // Puts `current`, merged, in the place of what was seen, for as long as `retention_of` says.
+  Result<std::pair<Outcome, Provenance>> put(Seen seen, const Outcome& current, const Merge& merge,
+                                             const RetentionOf& retention_of);
 
  private:
   Result<Outcome> merged(const Outcome& previous, const Outcome& current, const Merge& merge) const;
@@ -82,17 +84,20 @@ Result<Outcome> Replacing::merged(const Outcome& previous, const Outcome& curren
 }
 
 Result<std::pair<Outcome, Provenance>> Replacing::put(Seen seen, const Outcome& current,
-                                                      const Merge& merge) {
+                                                      const Merge& merge,
+                                                      const RetentionOf& retention_of) {
   while (true) {
     auto outcome = merged(*seen.found.outcome, current, merge);
     if (!outcome) return pass(outcome);
     if (auto checked = check_outcome(*outcome, inner_.options); !checked) return pass(checked);
     auto replaced =
         inner_.transition<Provenance>(key_, request_.durability, [&](const ledger::Moment& moment) {
-          return ledger::replace(
-              moment,
-              {.seen = seen.found.record.token, .token = seen.token, .merged = merge != nullptr},
-              request_, *outcome);
+          return ledger::replace(moment,
+                                 {.seen = seen.found.record.token,
+                                  .token = seen.token,
+                                  .merged = merge != nullptr,
+                                  .retention = retention_of(*outcome)},
+                                 request_, *outcome);
         });
     if (replaced) return std::pair(std::move(*outcome), *replaced);
     if (!merge || replaced.error().code != ErrorCode::fenced) return pass(replaced);
@@ -105,10 +110,11 @@ Result<std::pair<Outcome, Provenance>> Replacing::put(Seen seen, const Outcome& 
 
 }  // namespace
 
-Result<std::optional<Store::Answer>> Executor::Impl::replace(Executor& executor, const Key& key,
-                                                             const Store::Work& work,
-                                                             const Merge& merge,
-                                                             const ExecuteOptions& call) {
+Result<std::optional<Executor::Impl::Tried>> Executor::Impl::replace(Executor& executor,
+                                                                     const Key& key,
+                                                                     const Store::Work& work,
+                                                                     const Merge& merge,
+                                                                     const ExecuteOptions& call) {
   Store::Impl& inner = inside();
   Replacing replacing(executor, inner, key, call);
   auto seen = replacing.look();
@@ -121,27 +127,30 @@ Result<std::optional<Store::Answer>> Executor::Impl::replace(Executor& executor,
   const Reservation mine{
       .key = key, .token = (*seen)->token, .attempt = record.attempt + 1, .lease = call.lease};
   tell_before(mine);
+  Tried tried{.begun = true};
   Result<Outcome> current;
   try {
     current = work(mine);
   } catch (...) {
-    std::exception_ptr hook_threw;
-    const Error error{.code = ErrorCode::unknown, .message = "the work threw an exception"};
-    tell_failure(mine, error, classify(error, std::current_exception(), hook_threw), true);
-    throw;
+    tried.thrown = std::current_exception();
+    current = std::unexpected(
+        Error{.code = ErrorCode::unknown, .message = "the work threw an exception"});
   }
   if (!current) {
     std::exception_ptr hook_threw;
-    tell_failure(mine, current.error(), classify(current.error(), nullptr, hook_threw), false);
-    if (hook_threw) std::rethrow_exception(hook_threw);
-    return pass(current);
+    tried.failure = classify(current.error(), tried.thrown, hook_threw);
+    tell_failure(mine, current.error(), *tried.failure, tried.thrown != nullptr);
+    if (hook_threw && !tried.thrown) std::rethrow_exception(hook_threw);
+    tried.answer = pass(current);
+    return tried;
   }
-  auto put = replacing.put(std::move(**seen), *current, merge);
+  auto put = replacing.put(std::move(**seen), *current, merge,
+                           [&](const Outcome& outcome) { return retention_of(outcome, call); });
   if (!put) return pass(put);
   inner.meters.count(key, metrics::Counted::executions);
-  Store::Answer answer{.outcome = std::move(put->first), .provenance = put->second};
-  tell_after(key, answer);
-  return answer;
+  tried.answer = Store::Answer{.outcome = std::move(put->first), .provenance = put->second};
+  tell_after(key, *tried.answer);
+  return tried;
 }
 
 Result<Store::Answer> Executor::replace(const Key& asked, const Store::Work& work,
@@ -153,22 +162,30 @@ Result<Store::Answer> Executor::replace(const Key& asked, const Store::Work& wor
   const Duration deadline = impl_->deadline_of(options);
   const std::stop_callback wake(options.stop, [&] { inner.waiters.notify(key); });
   Replacing replacing(*this, inner, key, options);
+  Impl::Tries tries{.most = impl_->options.failures.attempts};
   while (true) {
     const std::uint64_t ticket = inner.waiters.ticket(key);
     auto seen = replacing.look();
     if (!seen) return pass(seen);
     if (!*seen) {
-      auto first = impl_->run(key, work, options);
+      auto first = impl_->run(key, work, options, tries);
       if (!first) return pass(first);
       if (auto* answer = std::get_if<Store::Answer>(&*first)) return std::move(*answer);
       continue;  // somebody else has finished it meanwhile
     }
     if (inner.enter(key)) {
-      const Turn turn(inner, key);
-      auto answer = impl_->replace(*this, key, work, merge, options);
-      if (!answer) return pass(answer);
-      if (*answer) return std::move(**answer);
-      continue;
+      std::optional<Impl::Tried> tried;
+      {
+        const Turn turn(inner, key);
+        auto replaced = impl_->replace(*this, key, work, merge, options);
+        if (!replaced) return pass(replaced);
+        tried = std::move(*replaced);
+      }
+      if (!tried) continue;
+      ++tries.done;
+      if (impl_->try_again(key, *tried, tries, options.stop)) continue;
+      if (tried->thrown) std::rethrow_exception(tried->thrown);
+      return std::move(tried->answer);
     }
     if (options.stop.stop_requested()) return cancelled(key);
     if (inner.wait_for(key, ticket, deadline)) continue;

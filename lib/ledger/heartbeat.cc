@@ -13,11 +13,12 @@ std::unique_ptr<Heartbeat::Beat> Heartbeat::start(Duration interval, Renew renew
   const Duration due = clock_->since_boot() + step;
   entries_[id] = {
       .due = due, .interval = step, .renew = std::make_shared<const Renew>(std::move(renew))};
+  order_.emplace(due, id);
   if (!thread_.joinable() && !closed_) {
     try {
       thread_ = std::thread([this] { run(); });
     } catch (const std::system_error&) {
-      entries_.erase(id);
+      erase(id);
       return nullptr;
     }
   }
@@ -28,7 +29,14 @@ std::unique_ptr<Heartbeat::Beat> Heartbeat::start(Duration interval, Renew renew
 
 void Heartbeat::stop(std::uint64_t id) {
   MutexLock lock(mutex_);
-  entries_.erase(id);
+  erase(id);
+}
+
+void Heartbeat::erase(std::uint64_t id) {
+  const auto entry = entries_.find(id);
+  if (entry == entries_.end()) return;
+  order_.erase({entry->second.due, id});
+  entries_.erase(entry);
 }
 
 void Heartbeat::close() {
@@ -37,6 +45,7 @@ void Heartbeat::close() {
     MutexLock lock(mutex_);
     closed_ = true;
     entries_.clear();
+    order_.clear();
     changed_.notify_all();
     thread = std::move(thread_);
   }
@@ -48,26 +57,24 @@ void Heartbeat::run() {
   while (!closed_) {
     const Duration now = clock_->since_boot();
     Duration next = now + std::chrono::hours(1);
-    std::uint64_t due_id = 0;
-    std::shared_ptr<const Renew> due;
-    for (auto& [id, entry] : entries_) {
-      if (!due && entry.due <= now) {
-        due_id = id;
-        due = entry.renew;
-        entry.due = now + entry.interval;
-      }
-      next = std::min(next, entry.due);
-    }
-    if (!due) {
+    if (!order_.empty()) next = std::min(next, order_.begin()->first);
+    if (next > now) {
       wakes_at_ = next;
       changed_.wait_until(mutex_, *clock_, next);
       wakes_at_ = Duration::min();
       continue;
     }
+    auto place = order_.extract(order_.begin());
+    const std::uint64_t id = place.value().second;
+    Entry& entry = entries_.at(id);
+    entry.due = now + entry.interval;
+    place.value().first = entry.due;
+    order_.insert(std::move(place));
+    const std::shared_ptr<const Renew> renew = entry.renew;
     mutex_.unlock();
-    const bool go_on = (*due)();
+    const bool go_on = (*renew)();
     mutex_.lock();
-    if (!go_on) entries_.erase(due_id);
+    if (!go_on) erase(id);
   }
 }
 

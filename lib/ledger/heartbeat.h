@@ -1,4 +1,5 @@
-// Renews leases while work runs: one thread for all of them, started with the first.
+// Renews leases while work runs: one thread for all of them, started with the first. Should it not
+// get through all that is due, the one due longest comes first, so that all fall behind alike.
 //
 //   const auto beat = heartbeat.start(lease / 3, [&] { return renew(); });
 //   ... work ...
@@ -9,7 +10,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <thread>
+#include <utility>
 
 #include "base/mutex.h"
 #include "once/clock.h"
@@ -52,12 +55,15 @@ class Heartbeat {
   };
 
   void stop(std::uint64_t id);
+  void erase(std::uint64_t id) ONCE_REQUIRES(mutex_);
   void run();
 
   const std::shared_ptr<const Clock> clock_;
   Mutex mutex_;
   CondVar changed_;
   std::map<std::uint64_t, Entry> entries_ ONCE_GUARDED_BY(mutex_);
+  // When each of them is due.
+  std::set<std::pair<Duration, std::uint64_t>> order_ ONCE_GUARDED_BY(mutex_);
   std::uint64_t next_id_ ONCE_GUARDED_BY(mutex_) = 1;
   Duration wakes_at_ ONCE_GUARDED_BY(mutex_) = Duration::max();  // when the thread looks next
   bool closed_ ONCE_GUARDED_BY(mutex_) = false;

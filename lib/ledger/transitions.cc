@@ -198,10 +198,10 @@ Decision<ReserveDecision> reserve(const Moment& moment, const ReserveOptions& op
   using Answer = ReserveDecision;
   const Record* record = live(moment);
   if (record == nullptr || record->status == Status::released) return grant(moment, options);
-  if (record->status == Status::in_doubt) return refuse<Answer>(in_doubt(moment.key));
   if (asks_differently(moment.key, *record, options)) {
     return refuse<Answer>(mismatch(moment.key, *record, options));
   }
+  if (record->status == Status::in_doubt) return refuse<Answer>(in_doubt(moment.key));
   if (is_finished(record->status)) return {.answer = Answer(provenance_of(*record, moment.now))};
   if (is_held(*record, moment.now, moment.owner)) return refuse<Answer>(busy(moment));
   if (auto free = leave_to_coordinator(moment); !free) return refuse<Answer>(pass(free));
@@ -274,8 +274,11 @@ Decision<Provenance> replace(const Moment& moment, const Replacement& replacemen
   }
   if (!overtaken) record.token = replacement.token;
   if (before == nullptr) record.origin = record.token;
+  // Who comes without a question does not take away the one that the key has.
   if (before != nullptr && !record.fingerprint) record.fingerprint = before->fingerprint;
-  record = finished(std::move(record), outcome, options.retention, moment.now);
+  if (before != nullptr && record.fields.empty()) record.fields = before->fields;
+  record = finished(std::move(record), outcome, replacement.retention.value_or(options.retention),
+                    moment.now);
   Decision<Provenance> decision{.answer = Provenance{}};
   decision.change = put(moment, std::move(record), what_of(outcome),
                         before == nullptr    ? ""

@@ -12,7 +12,7 @@
 //                              | taken over, or put in doubt    |                  |
 //   completed, failed          | mismatch, else replay          | fenced; the same | fenced
 //                              |                                | outcome: done    |
-//   in doubt                   | in doubt                       | fenced           | fenced
+//   in doubt                   | mismatch, else in doubt        | fenced           | fenced
 //   released                   | granted, one more attempt      | fenced           | fenced
 //
 // "Held": the lease holds and the owner is not known to be dead. "Past retention" counts for
@@ -91,12 +91,14 @@ using TransactDecision = Provenance;  // replayed: what was there already
 
 // Puts `outcome` in the place of the one that is kept under `seen`, or of none that counts any
 // more, in one step and under `token`, which was drawn before the work ran. With `merged` a record
-// whose token is greater than `token` is given the fresh one. Errors: fenced when the record is
-// another one than was seen, mismatch.
+// whose token is greater than `token` is given the fresh one. Without a question of its own it
+// keeps the one that is there. Errors: fenced when the record is another one than was seen,
+// mismatch.
 struct Replacement {
   Token seen{};
   Token token{};
   bool merged = false;
+  std::optional<Duration> retention{};  // of the outcome; nullopt: that of the request
 };
 [[nodiscard]] Decision<Provenance> replace(const Moment& moment, const Replacement& replacement,
                                            const ReserveOptions& options, const Outcome& outcome);
