@@ -206,8 +206,9 @@ class Outbox {
   Result<OutboxLag> lag();
 
   // The event is delivered again from the beginning: a dead letter, or one that waits for its next
-  // attempt. Under AfterDeadLetter::skip later events of its aggregate may have gone before it.
-  // Where several have the id, all of them. Errors: not_found, conflict (it was delivered).
+  // attempt. If an attempt is under way and fails, that does not count. Under AfterDeadLetter::skip
+  // later events of its aggregate may have gone before it. Where several have the id, all of them.
+  // Errors: not_found, conflict (it was delivered).
   Result<void> retry(std::string_view id);
   // All dead letters. Returns how many.
   Result<std::uint64_t> retry_dead();

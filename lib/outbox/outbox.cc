@@ -58,10 +58,19 @@ Result<std::vector<std::uint64_t>> find(Store::Impl& store, std::string_view id)
               escape(id));
 }
 
-Event as_new(Event event) {
+// An attempt may be under way. By its retries and its next attempt the relay sees that the event is
+// not the one it has read (see Relay::Impl::commit), so that these are never again what they were.
+Event as_new(Event event, Time now) {
+  const bool untried = event.status == EventStatus::pending && event.retries == 0;
+  if (!untried) {
+    event.next_attempt_at = {};
+  } else if (event.next_attempt_at == Time{} || event.next_attempt_at > now) {
+    event.next_attempt_at = now;
+  } else {
+    event.next_attempt_at -= Duration(1);
+  }
   event.status = EventStatus::pending;
   event.retries = 0;
-  event.next_attempt_at = {};
   return event;
 }
 
@@ -73,11 +82,11 @@ Result<std::uint64_t> retry_all(Store::Impl& store, std::span<const std::uint64_
     sequences = sequences.subspan(some.size());
     std::uint64_t now_changed = 0;
     auto edited =
-        outbox::edit(store, some, [&](std::span<const std::optional<Event>> events, Time) {
+        outbox::edit(store, some, [&](std::span<const std::optional<Event>> events, Time now) {
           engine::OutboxChange change;
           for (const auto& event : events) {
             if (event && event->status != EventStatus::delivered) {
-              change.put.push_back(as_new(*event));
+              change.put.push_back(as_new(*event, now));
             }
           }
           now_changed = change.put.size();
