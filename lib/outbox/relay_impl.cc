@@ -113,7 +113,7 @@ void Relay::Impl::run() {
                                 done.error().code == ErrorCode::poisoned);
     {
       MutexLock lock(mutex_);
-      status_.error = done ? std::nullopt : std::optional(done.error());
+      if (!done) status_.error = done.error();
     }
     if (over) return;
     if (!done && done.error().code == ErrorCode::fenced) continue;  // stands by from now on
@@ -270,11 +270,13 @@ Result<void> Relay::Impl::read_all() {
   auto cursor = (*reading)->outbox_cursor();
   if (!cursor) return pass(cursor);
   backlog_.begin(cursor->from);
+  unreadable_.reset();
   auto visited = outbox::visit_events(**reading, cursor->left, cursor->from,
-                                      [this](const Event& event) ONCE_REQUIRES(delivering_) {
-                                        backlog_.add(event);
-                                        return true;
-                                      });
+                                      [this](std::uint64_t sequence, const Result<Event>& event)
+                                          ONCE_REQUIRES(delivering_) {
+                                            take(sequence, event);
+                                            return true;
+                                          });
   if (!visited) return visited;
   known_ = true;
   return {};
@@ -284,10 +286,17 @@ Result<void> Relay::Impl::read_new() {
   auto reading = store_.engine->read();
   if (!reading) return pass(reading);
   return outbox::visit_events(**reading, {}, backlog_.seen(),
-                              [this](const Event& event) ONCE_REQUIRES(delivering_) {
-                                backlog_.add(event);
-                                return true;
-                              });
+                              [this](std::uint64_t sequence, const Result<Event>& event)
+                                  ONCE_REQUIRES(delivering_) {
+                                    take(sequence, event);
+                                    return true;
+                                  });
+}
+
+void Relay::Impl::take(std::uint64_t sequence, const Result<Event>& event) {
+  if (event) return backlog_.add(*event);
+  backlog_.add_unreadable(sequence);
+  if (!unreadable_) unreadable_ = event.error();
 }
 
 Result<std::optional<Event>> Relay::Impl::read(std::uint64_t sequence) {
@@ -464,6 +473,7 @@ void Relay::Impl::note(const DeliveryReport& done) {
   MutexLock lock(mutex_);
   status_.pending = backlog_.pending();
   status_.dead = backlog_.dead();
+  status_.error = unreadable_;
   status_.delivered += done.delivered;
   status_.failed += done.failed + done.dead;
   oldest_ = backlog_.oldest();

@@ -65,6 +65,7 @@ class Relay::Impl {
   Result<void> refresh() ONCE_REQUIRES(delivering_);
   Result<void> read_all() ONCE_REQUIRES(delivering_);
   Result<void> read_new() ONCE_REQUIRES(delivering_);
+  void take(std::uint64_t sequence, const Result<Event>& event) ONCE_REQUIRES(delivering_);
   Result<std::vector<Attempt>> take_batch() ONCE_REQUIRES(delivering_);
   // The next event of a batch that has `taken`. New ones go before those that failed before, so
   // that those never hold them up; but each batch has one of those (`again`, afterwards), if one is
@@ -98,6 +99,7 @@ class Relay::Impl {
   outbox::Backlog backlog_ ONCE_GUARDED_BY(delivering_);
   bool known_ ONCE_GUARDED_BY(delivering_) = false;  // the backlog is what the store says
   std::uint64_t edits_ ONCE_GUARDED_BY(delivering_) = 0;
+  std::optional<Error> unreadable_ ONCE_GUARDED_BY(delivering_);  // the first event passed over
   std::optional<Reservation> reservation_ ONCE_GUARDED_BY(delivering_);
   std::unique_ptr<ledger::Heartbeat::Beat> beat_ ONCE_GUARDED_BY(delivering_);
   std::mt19937_64 random_ ONCE_GUARDED_BY(delivering_);
