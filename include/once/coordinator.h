@@ -179,6 +179,9 @@ struct RecoveryReport {
   std::vector<TransactionReport> pending{};  // decided; somebody does not acknowledge
   std::vector<Key> busy{};                   // somebody who is alive drives them
   std::vector<std::pair<Key, Error>> failed{};
+  // Records that cannot be read. Each may be that of a transaction that is not finished, of another
+  // prefix too.
+  std::vector<Error> unreadable{};
 };
 
 // Before and after everything that lasts, for logs and for tests that kill a process right there.
@@ -256,8 +259,10 @@ class Coordinator {
   // nothing is changed), in_doubt, fenced.
   Result<TransactionReport> recover(const Key& key);
   // recover() for all unfinished transactions whose written key begins with `prefix` (see
-  // ScanOptions::prefix). One that fails does not keep the others. Costs a look at every record
-  // under the prefix. To be called after opening, and now and then while something is pending.
+  // ScanOptions::prefix). One that fails does not keep the others, nor does a record that cannot be
+  // read (RecoveryReport::unreadable). Costs a look at every record under the prefix, and at all
+  // there are when one of those cannot be read. To be called after opening, and now and then while
+  // something is pending.
   Result<RecoveryReport> recover_all(std::string_view prefix = {});
 
   // Where a transaction stands; nullopt when there is no such one.
@@ -272,6 +277,8 @@ Result<std::optional<TransactionReport>> find_transaction(Store& store, const Ke
 // Visits every transaction that the store has not forgotten, in key order, until `visit` returns
 // false. Costs a look at every checkpoint. One that cannot be read does not keep the others: it is
 // handed to `unreadable`, if there is one, and otherwise its error is given when all were visited.
+// So is, at the end and with an empty key, a checkpoint that cannot be read and is of no
+// transaction or of an unknown one.
 Result<void> scan_transactions(
     Store& store, const std::function<bool(const TransactionReport&)>& visit,
     const std::function<bool(const Key&, const Error&)>& unreadable = {});

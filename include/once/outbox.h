@@ -25,6 +25,11 @@
 // one before it was delivered; an aggregate that cannot go on holds up no other one. Events without
 // an aggregate wait for nobody.
 //
+// An event that cannot be read, written by a newer version or damaged, is passed over: it is told
+// of (RelayStatus::error) and stays until a version that reads it delivers it, or until it is
+// dropped (Outbox::drop_unreadable). All others are delivered. Of what aggregate it is nobody can
+// tell, so that later events of the same one go before it: there the order is not kept.
+//
 // Events are handed over one after the other, so that a publisher that hangs is waited for. Events
 // that were not tried yet go first, in the order of commits, then what failed before, the one that
 // is due longest first. One of those is among each batch (RelayOptions::batch), new ones or not.
@@ -135,14 +140,16 @@ struct DeliveryReport {
 
 // How far delivering has come.
 struct RelayStatus {
-  bool active = false;           // it holds the right to deliver; false: another one does, or none
-  std::uint64_t pending = 0;     // as of its last look: not delivered, dead letters not counted
-  std::uint64_t dead = 0;        // as of its last look
-  std::uint64_t delivered = 0;   // since it was made
-  std::uint64_t failed = 0;      // attempts, since it was made
-  double per_second = 0;         // delivered, over the last minute
-  Duration oldest_age{};         // of the oldest pending event; 0: there is none
-  std::optional<Error> error{};  // why it does not deliver at the moment
+  bool active = false;          // it holds the right to deliver; false: another one does, or none
+  std::uint64_t pending = 0;    // as of its last look: not delivered, dead letters not counted
+  std::uint64_t dead = 0;       // as of its last look
+  std::uint64_t delivered = 0;  // since it was made
+  std::uint64_t failed = 0;     // attempts, since it was made
+  double per_second = 0;        // delivered, over the last minute
+  Duration oldest_age{};        // of the oldest pending event; 0: there is none
+  // Why it does not deliver at the moment; or the first event that it passes over because that
+  // cannot be read, while it delivers all others.
+  std::optional<Error> error{};
 };
 
 // Delivers. Thread-safe, except that destroying it may not overlap with other use. Must be
@@ -189,6 +196,8 @@ struct OutboxLag {
   std::uint64_t dead = 0;
   Time oldest{};          // when the oldest pending event was committed; 0: there is none
   Duration oldest_age{};  // as of now
+  // Events that cannot be read: nobody knows whether they are pending.
+  std::uint64_t unreadable = 0;
 };
 
 // Looks at events that are not delivered, and decides on them by hand. A view of a store: make one
@@ -201,18 +210,26 @@ class Outbox {
   explicit Outbox(Store& store) : store_(store) {}
 
   // Visits what is pending or dead, in the order of commits, until `visit` returns false. Costs
-  // what there is of these, not what was delivered. Store::events() visits all.
-  Result<void> unsettled(const std::function<bool(const Event&)>& visit);
+  // what there is of these, not what was delivered. Store::events() visits all. An event that
+  // cannot be read does not keep the others: it is handed to `unreadable`, if there is one, and
+  // otherwise its error is given when all were visited.
+  Result<void> unsettled(
+      const std::function<bool(const Event&)>& visit,
+      const std::function<bool(std::uint64_t sequence, const Error&)>& unreadable = {});
   Result<OutboxLag> lag();
 
   // The event is delivered again from the beginning: a dead letter, or one that waits for its next
-  // attempt. Under AfterDeadLetter::skip later events of its aggregate may have gone before it.
-  // Where several have the id, all of them. Errors: not_found, conflict (it was delivered).
+  // attempt. If an attempt is under way and fails, that does not count. Under AfterDeadLetter::skip
+  // later events of its aggregate may have gone before it. Where several have the id, all of them.
+  // Errors: not_found, conflict (it was delivered).
   Result<void> retry(std::string_view id);
   // All dead letters. Returns how many.
   Result<std::uint64_t> retry_dead();
   // Removes the event for good, undelivered. Errors: as retry().
   Result<void> drop(std::string_view id);
+  // Removes an event that cannot be read, and so has no id, for good. Errors: not_found, conflict
+  // (it can be read: nothing is removed).
+  Result<void> drop_unreadable(std::uint64_t sequence);
 
  private:
   Store& store_;

@@ -122,6 +122,9 @@ class DataView {
 // Sees a row, or the damage that stands in its place. False stops.
 using RowVisitor = std::function<bool(const Result<Row>&)>;
 
+// Sees an event, or why its row cannot be taken apart, and the row's sequence. False stops.
+using EventVisitor = std::function<bool(std::uint64_t sequence, const Result<Event>&)>;
+
 struct RowRange {
   Table table = Table::all;  // all: the store's own row, then table by table
   std::uint64_t after = 0;   // outbox and history: only greater sequences
@@ -147,6 +150,10 @@ class Reading {
   virtual Result<std::optional<HistoryEntry>> history_at(std::uint64_t sequence) = 0;
   // One event, nullopt if it is gone.
   virtual Result<std::optional<Event>> event_at(std::uint64_t sequence) = 0;
+  // Visits those of `sequences` that are there, in that order, then all with a sequence greater
+  // than `after`. Its own error says that it could not read on.
+  virtual Result<void> events(std::span<const std::uint64_t> sequences, std::uint64_t after,
+                              const EventVisitor& visit) = 0;
   // Costs what was left behind, never what was delivered.
   virtual Result<OutboxCursor> outbox_cursor() = 0;
   virtual Result<void> rows(const RowRange& range, const RowVisitor& visit) = 0;

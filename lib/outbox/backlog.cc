@@ -26,11 +26,18 @@ Backlog::Lines::value_type* Backlog::line_of(const Event& event) {
   return &*lines_.try_emplace(std::move(name)).first;
 }
 
+void Backlog::see(std::uint64_t sequence) {
+  if (sequence <= from_) return;
+  seen_ = sequence;
+  window_.push_back({.sequence = sequence});
+}
+
+void Backlog::add_unreadable(std::uint64_t sequence) {
+  see(sequence);
+}
+
 void Backlog::add(const Event& event) {
-  if (event.sequence > from_) {
-    seen_ = event.sequence;
-    window_.push_back({.sequence = event.sequence});
-  }
+  see(event.sequence);
   if (event.status == EventStatus::delivered) {
     close_slot(event.sequence);
     return;

@@ -54,6 +54,8 @@ class Backlog {
   void begin(std::uint64_t from);
   // Takes note of an event; its sequence is greater than those of all before.
   void add(const Event& event);
+  // The same for one that cannot be read: it is never taken, and never settled.
+  void add_unreadable(std::uint64_t sequence);
 
   // An event that may be delivered. Until it is settled, put off or dead, it is not taken again,
   // and none of its aggregate follows.
@@ -98,6 +100,7 @@ class Backlog {
   };
 
   Lines::value_type* line_of(const Event& event);
+  void see(std::uint64_t sequence);
   void add_pending(const Event& event, Lines::value_type* line);
   void enqueue(std::uint64_t sequence, Time not_before);
   // Takes the head of its aggregate away, and lets the next one forward.

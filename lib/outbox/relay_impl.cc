@@ -113,7 +113,7 @@ void Relay::Impl::run() {
                                 done.error().code == ErrorCode::poisoned);
     {
       MutexLock lock(mutex_);
-      status_.error = done ? std::nullopt : std::optional(done.error());
+      if (!done) status_.error = done.error();
     }
     if (over) return;
     if (!done && done.error().code == ErrorCode::fenced) continue;  // stands by from now on
@@ -270,11 +270,13 @@ Result<void> Relay::Impl::read_all() {
   auto cursor = (*reading)->outbox_cursor();
   if (!cursor) return pass(cursor);
   backlog_.begin(cursor->from);
+  unreadable_.reset();
   auto visited = outbox::visit_events(**reading, cursor->left, cursor->from,
-                                      [this](const Event& event) ONCE_REQUIRES(delivering_) {
-                                        backlog_.add(event);
-                                        return true;
-                                      });
+                                      [this](std::uint64_t sequence, const Result<Event>& event)
+                                          ONCE_REQUIRES(delivering_) {
+                                            take(sequence, event);
+                                            return true;
+                                          });
   if (!visited) return visited;
   known_ = true;
   return {};
@@ -284,10 +286,17 @@ Result<void> Relay::Impl::read_new() {
   auto reading = store_.engine->read();
   if (!reading) return pass(reading);
   return outbox::visit_events(**reading, {}, backlog_.seen(),
-                              [this](const Event& event) ONCE_REQUIRES(delivering_) {
-                                backlog_.add(event);
-                                return true;
-                              });
+                              [this](std::uint64_t sequence, const Result<Event>& event)
+                                  ONCE_REQUIRES(delivering_) {
+                                    take(sequence, event);
+                                    return true;
+                                  });
+}
+
+void Relay::Impl::take(std::uint64_t sequence, const Result<Event>& event) {
+  if (event) return backlog_.add(*event);
+  backlog_.add_unreadable(sequence);
+  if (!unreadable_) unreadable_ = event.error();
 }
 
 Result<std::optional<Event>> Relay::Impl::read(std::uint64_t sequence) {
@@ -365,17 +374,17 @@ Result<void> Relay::Impl::guarded(const std::function<Result<void>()>& call) {
 }
 
 Relay::Impl::Attempt Relay::Impl::attempt(const Event& event) {
+  Attempt attempt{.sequence = event.sequence,
+                  .retries = event.retries,
+                  .retries_before = event.retries,
+                  .attempt_was_at = event.next_attempt_at};
   auto published = guarded([&] { return publisher_->publish(event); });
-  if (!published) return failed(event.sequence, event.retries, published.error());
-  return {.sequence = event.sequence, .retries = event.retries};
+  return published ? attempt : failed(std::move(attempt), published.error());
 }
 
-Relay::Impl::Attempt Relay::Impl::failed(std::uint64_t sequence, std::uint32_t retries,
-                                         const Error& error) {
-  Attempt attempt{.sequence = sequence,
-                  .status = EventStatus::pending,
-                  .retries = retries,
-                  .error = std::string(cut_utf8(error.message, most_error_bytes))};
+Relay::Impl::Attempt Relay::Impl::failed(Attempt attempt, const Error& error) {
+  attempt.status = EventStatus::pending;
+  attempt.error = std::string(cut_utf8(error.message, most_error_bytes));
   if (attempt.error.empty()) attempt.error = to_string(error.code);
   if (attempt.retries != std::numeric_limits<std::uint32_t>::max()) ++attempt.retries;
   if (error.code == ErrorCode::work_failed || attempt.retries > options_.max_retries) {
@@ -397,7 +406,7 @@ void Relay::Impl::flush(std::vector<Attempt>& batch) {
   // The backlog has gone on as if they were delivered.
   known_ = false;
   for (Attempt& attempt : batch) {
-    if (delivered(attempt)) attempt = failed(attempt.sequence, attempt.retries, flushed.error());
+    if (delivered(attempt)) attempt = failed(std::move(attempt), flushed.error());
   }
 }
 
@@ -412,8 +421,12 @@ Result<DeliveryReport> Relay::Impl::commit(std::vector<Attempt>& batch) {
       [&](std::span<const std::optional<Event>> events, Time now) {
         engine::OutboxChange change{.from = move.from, .left = move.left};
         for (std::size_t i = 0; i < events.size(); ++i) {
-          // What was dropped or decided by hand meanwhile stays so.
+          // What was dropped or decided by hand meanwhile stays so. What was delivered is
+          // delivered, whoever asked for that meanwhile.
           if (!events[i] || events[i]->status != EventStatus::pending) continue;
+          batch[i].overruled =
+              batch[i].status != EventStatus::delivered && changed_since(batch[i], *events[i]);
+          if (batch[i].overruled) continue;
           change.put.push_back(*events[i]);
           apply(batch[i], change.put.back(), now);
         }
@@ -423,14 +436,24 @@ Result<DeliveryReport> Relay::Impl::commit(std::vector<Attempt>& batch) {
   if (!settled) return pass(settled);
   DeliveryReport report;
   for (const Attempt& attempt : batch) {
-    if (attempt.status == EventStatus::delivered) ++report.delivered;
-    if (attempt.status == EventStatus::pending) ++report.failed;
-    if (attempt.status == EventStatus::dead) ++report.dead;
+    if (attempt.status == EventStatus::delivered) {
+      ++report.delivered;
+    } else if (attempt.status == EventStatus::pending || attempt.overruled) {
+      ++report.failed;
+    } else {
+      ++report.dead;
+    }
+    // The backlog has it dead, or waiting.
+    if (attempt.overruled) known_ = false;
   }
   store_.meters.count_deliveries({.delivered = report.delivered,
                                   .failures = report.failed + report.dead,
                                   .dead = report.dead});
   return report;
+}
+
+bool Relay::Impl::changed_since(const Attempt& attempt, const Event& event) {
+  return event.retries != attempt.retries_before || event.next_attempt_at != attempt.attempt_was_at;
 }
 
 void Relay::Impl::apply(const Attempt& attempt, Event& event, Time now) const {
@@ -450,6 +473,7 @@ void Relay::Impl::note(const DeliveryReport& done) {
   MutexLock lock(mutex_);
   status_.pending = backlog_.pending();
   status_.dead = backlog_.dead();
+  status_.error = unreadable_;
   status_.delivered += done.delivered;
   status_.failed += done.failed + done.dead;
   oldest_ = backlog_.oldest();

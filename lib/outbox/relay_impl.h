@@ -48,6 +48,10 @@ class Relay::Impl {
     std::uint32_t retries = 0;                    // this one included, if it failed
     Time next_attempt_at{};
     std::string error{};
+    // As the event was read.
+    std::uint32_t retries_before = 0;
+    Time attempt_was_at{};
+    bool overruled = false;  // failed, and somebody asked for a retry meanwhile: does not count
   };
 
   void run();
@@ -61,6 +65,7 @@ class Relay::Impl {
   Result<void> refresh() ONCE_REQUIRES(delivering_);
   Result<void> read_all() ONCE_REQUIRES(delivering_);
   Result<void> read_new() ONCE_REQUIRES(delivering_);
+  void take(std::uint64_t sequence, const Result<Event>& event) ONCE_REQUIRES(delivering_);
   Result<std::vector<Attempt>> take_batch() ONCE_REQUIRES(delivering_);
   // The next event of a batch that has `taken`. New ones go before those that failed before, so
   // that those never hold them up; but each batch has one of those (`again`, afterwards), if one is
@@ -70,12 +75,14 @@ class Relay::Impl {
       ONCE_REQUIRES(delivering_);
   Result<std::optional<Event>> read(std::uint64_t sequence) ONCE_REQUIRES(delivering_);
   Attempt attempt(const Event& event) ONCE_REQUIRES(delivering_);
-  [[nodiscard]] Attempt failed(std::uint64_t sequence, std::uint32_t retries, const Error& error)
-      ONCE_REQUIRES(delivering_);
+  // The same attempt, which failed after all.
+  [[nodiscard]] Attempt failed(Attempt attempt, const Error& error) ONCE_REQUIRES(delivering_);
   // Calls the publisher. What it throws is an error.
   Result<void> guarded(const std::function<Result<void>()>& call);
   void flush(std::vector<Attempt>& batch) ONCE_REQUIRES(delivering_);
   Result<DeliveryReport> commit(std::vector<Attempt>& batch) ONCE_REQUIRES(delivering_);
+  // Whether an event was changed by hand since `attempt` began.
+  [[nodiscard]] static bool changed_since(const Attempt& attempt, const Event& event);
   // Writes what became of an event into it.
   void apply(const Attempt& attempt, Event& event, Time now) const;
   void note(const DeliveryReport& done) ONCE_REQUIRES(delivering_);
@@ -92,6 +99,7 @@ class Relay::Impl {
   outbox::Backlog backlog_ ONCE_GUARDED_BY(delivering_);
   bool known_ ONCE_GUARDED_BY(delivering_) = false;  // the backlog is what the store says
   std::uint64_t edits_ ONCE_GUARDED_BY(delivering_) = 0;
+  std::optional<Error> unreadable_ ONCE_GUARDED_BY(delivering_);  // the first event passed over
   std::optional<Reservation> reservation_ ONCE_GUARDED_BY(delivering_);
   std::unique_ptr<ledger::Heartbeat::Beat> beat_ ONCE_GUARDED_BY(delivering_);
   std::mt19937_64 random_ ONCE_GUARDED_BY(delivering_);

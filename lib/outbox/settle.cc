@@ -56,20 +56,16 @@ Result<void> edit(Store::Impl& store, std::span<const std::uint64_t> sequences,
 }
 
 Result<void> visit_events(engine::Reading& reading, std::span<const std::uint64_t> left,
-                          std::uint64_t after, const std::function<bool(const Event&)>& visit) {
-  for (const std::uint64_t sequence : left) {
-    auto event = reading.event_at(sequence);
-    if (!event) return pass(event);
-    if (*event && !visit(**event)) return {};
-  }
-  Result<void> failed;
-  auto visited =
-      reading.rows({.table = Table::outbox, .after = after}, [&](const Result<Row>& row) {
-        if (row) return visit(std::get<Event>(*row));
-        failed = std::unexpected(row.error());
-        return false;
-      });
-  return visited ? failed : visited;
+                          std::uint64_t after, const engine::EventVisitor& visit) {
+  return reading.events(left, after, [&](std::uint64_t sequence, const Result<Event>& event) {
+    if (event) return visit(sequence, event);
+    return visit(sequence,
+                 fail(event.error().code,
+                      "the event with sequence {} cannot be read, and is passed over: {}; keep it "
+                      "for a version of Once that reads it, or remove it for good: once outbox "
+                      "drop STORE --sequence {}",
+                      sequence, event.error().message, sequence));
+  });
 }
 
 }  // namespace once::outbox

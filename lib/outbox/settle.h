@@ -27,9 +27,10 @@ using Decide =
                                 const Decide& decide);
 
 // Visits the events `left` behind, then those with a sequence greater than `after`, until `visit`
-// returns false. Among both may be some that were delivered.
+// returns false. Among both may be some that were delivered. An event whose row cannot be read is
+// visited as an error that says what to do about it.
 [[nodiscard]] Result<void> visit_events(engine::Reading& reading,
                                         std::span<const std::uint64_t> left, std::uint64_t after,
-                                        const std::function<bool(const Event&)>& visit);
+                                        const engine::EventVisitor& visit);
 
 }  // namespace once::outbox

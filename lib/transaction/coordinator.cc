@@ -96,6 +96,9 @@ class Coordinator::Impl {
   Result<RecoveryReport> recover_all(std::string_view prefix);
   Result<std::optional<TransactionReport>> report(const Key& key);
 
+  // For the functions that need no coordinator.
+  [[nodiscard]] static Store::Impl& inside(Store& store) { return *store.impl_; }
+
  private:
   using Started = std::variant<Reservation, Replay>;
 
@@ -112,6 +115,8 @@ class Coordinator::Impl {
   Result<TransactionReport> take_and_drive(const Key& key, const Plan& plan, Duration wait);
   Result<std::optional<TransactionReport>> replayed(const Key& key);
   Result<std::optional<Log>> log_of(const Key& key);
+  // The keys under `prefix` that are not finished. What cannot be read is told in `unreadable`.
+  Result<std::vector<Key>> unfinished(std::string_view prefix, std::vector<Error>& unreadable);
   void observe(bool before, const Key& key) const;
 
   Store& store_;
@@ -136,6 +141,25 @@ bool is_name(std::string_view name) {
 std::unexpected<Error> no_transaction(const Key& key) {
   return fail(ErrorCode::not_found, "there is no transaction {}; nothing to recover",
               key.to_string());
+}
+
+// A prefix of a written key as Key::to_string() spells it. An escape that is not whole yet ("%4")
+// is left as it is.
+Result<std::string> spelled(std::string_view prefix) {
+  const std::size_t percent = prefix.rfind('%');
+  const bool whole = percent == std::string_view::npos || prefix.size() - percent >= 3;
+  const std::string_view tail = whole ? std::string_view() : prefix.substr(percent);
+  prefix.remove_suffix(tail.size());
+  std::string text;
+  while (true) {
+    const std::size_t slash = prefix.find('/');
+    auto part = unescape(prefix.substr(0, slash));
+    if (!part) return pass(part);
+    text += escape(*part);
+    if (slash == std::string_view::npos) return text.append(tail);
+    text += '/';
+    prefix.remove_prefix(slash + 1);
+  }
 }
 
 std::unexpected<Error> other_use(const Key& key) {
@@ -417,17 +441,41 @@ Result<TransactionReport> Coordinator::Impl::recover(const Key& asked) {
   return take_and_drive(key, (*log)->plan, Duration(0));
 }
 
-Result<RecoveryReport> Coordinator::Impl::recover_all(std::string_view prefix) {
-  if (auto checked = check_options(); !checked) return pass(checked);
+Result<std::vector<Key>> Coordinator::Impl::unfinished(std::string_view prefix,
+                                                       std::vector<Error>& unreadable) {
   std::vector<Key> keys;
   auto scanned = store_.scan({.prefix = Bytes(prefix), .status = std::nullopt},
                              [&](const Key& key, const Record& record) {
                                if (!is_finished(record.status)) keys.push_back(key);
                                return true;
                              });
+  if (scanned) return keys;
+  // It ends at the first record that cannot be read, and the others are not to wait for that one:
+  // all are looked at, since it cannot be told under which prefix it is.
+  auto text = spelled(prefix);
+  if (!text) return pass(scanned);
+  auto in_use = inside_.use();
+  if (!in_use) return pass(in_use);
+  keys.clear();
+  scanned = inside_.engine->rows({.table = Table::keys}, [&](const Result<Row>& row) {
+    if (!row) {
+      unreadable.push_back(row.error());
+      return true;
+    }
+    const auto& [key, record] = std::get<KeyRow>(*row);
+    if (!is_finished(record.status) && key.to_string().starts_with(*text)) keys.push_back(key);
+    return true;
+  });
   if (!scanned) return pass(scanned);
+  return keys;
+}
+
+Result<RecoveryReport> Coordinator::Impl::recover_all(std::string_view prefix) {
+  if (auto checked = check_options(); !checked) return pass(checked);
   RecoveryReport all;
-  for (const Key& key : keys) {
+  auto keys = unfinished(prefix, all.unreadable);
+  if (!keys) return pass(keys);
+  for (const Key& key : *keys) {
     auto log = log_of(key);
     if (log && !*log) continue;
     Result<TransactionReport> recovered = log ? recover(key) : pass(log);
@@ -488,24 +536,42 @@ Result<void> scan_transactions(Store& store,
                                const std::function<bool(const TransactionReport&)>& visit,
                                const std::function<bool(const Key&, const Error&)>& unreadable) {
   std::vector<Key> keys;
-  auto scanned = store.rows(Table::checkpoints, [&](const Row& row) {
-    const auto* checkpoint = std::get_if<CheckpointRow>(&row);
-    if (checkpoint != nullptr && transaction::is_plan(checkpoint->checkpoint.name)) {
-      keys.push_back(checkpoint->key);
-    }
-    return true;
-  });
-  if (!scanned) return scanned;
+  std::vector<Error> rows;  // that cannot be read: whose they are is not told
+  {
+    Store::Impl& inside = Coordinator::Impl::inside(store);
+    auto in_use = inside.use();
+    if (!in_use) return pass(in_use);
+    auto scanned = inside.engine->rows({.table = Table::checkpoints}, [&](const Result<Row>& row) {
+      if (!row) {
+        rows.push_back(row.error());
+        return true;
+      }
+      const auto& [key, checkpoint] = std::get<CheckpointRow>(*row);
+      if (transaction::is_plan(checkpoint.name)) keys.push_back(key);
+      return true;
+    });
+    if (!scanned) return scanned;
+  }
   Result<void> first;  // what could not be read, when nobody else is told
+  const auto tell = [&](const Key& key, const Error& error) {
+    if (unreadable) return unreadable(key, error);
+    if (first) first = std::unexpected(error);
+    return true;
+  };
   for (const Key& key : keys) {
     auto report = find_transaction(store, key);
-    if (!report && unreadable) {
-      if (!unreadable(key, report.error())) break;
-    } else if (!report) {
-      if (first) first = pass(report);
+    if (!report) {
+      // Its row is told of with its key.
+      std::erase_if(rows, [&](const Error& row) { return row.message == report.error().message; });
+      Error error = std::move(report.error());
+      error.message = fmt::format("transaction {}: {}", key.to_string(), error.message);
+      if (!tell(key, error)) return first;
     } else if (*report && !visit(**report)) {
-      break;
+      return first;
     }
+  }
+  for (const Error& row : rows) {
+    if (!tell(Key{}, row)) break;
   }
   return first;
 }

@@ -176,6 +176,30 @@ TEST_CASE("the cursor passes an event that is never settled") {
   CHECK(backlog.next_due() == at(1'000'000));
 }
 
+TEST_CASE("an event that cannot be read is never taken, and is left behind by name") {
+  Backlog backlog(AfterDeadLetter::block);
+  backlog.begin(0);
+  backlog.add_unreadable(1);
+  CHECK_FALSE(backlog.take(at(1)));
+  CHECK(backlog.seen() == 1);
+  CHECK(backlog.pending() == 0);
+  CHECK(backlog.move_cursor().from == 0);
+  constexpr std::uint64_t last = 1 + Backlog::settled_before_jump;
+  for (std::uint64_t i = 2; i <= last; ++i) {
+    backlog.add(open_event(i, "a"));
+    REQUIRE(backlog.take(at(1)) == i);
+    backlog.settle(i);
+  }
+  const CursorMove move = backlog.move_cursor();
+  CHECK(move.from == last);
+  CHECK(move.left == std::vector<std::uint64_t>{1});
+  // As it is read at the next opening.
+  backlog.begin(last);
+  backlog.add_unreadable(1);
+  CHECK_FALSE(backlog.take(at(1)));
+  CHECK(backlog.seen() == last);
+}
+
 TEST_CASE("no more than so many are left behind at a time") {
   Backlog backlog(AfterDeadLetter::block);
   const std::uint64_t waiting = 3 * Backlog::most_left;

@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 
-from common import HOUR, NOW, TOOL, ToolTest, event_row, main
+from common import HOUR, LAYOUTS, NOW, TOOL, ToolTest, event_row, main
 
 
 class Receiver:
@@ -187,6 +187,59 @@ class Outbox(ToolTest):
             self.assertIn(b"delivered already", done.stderr)
         self.once("outbox", "retry", store, code=64)
         self.once("outbox", "retry", store, "event-1", "--all-dead", code=64)
+
+    def test_an_event_that_cannot_be_read_is_passed_over_told_and_dropped(self):
+        for layout in LAYOUTS:
+            with self.subTest(layout):
+                self.pass_over_told_and_dropped(layout)
+
+    def pass_over_told_and_dropped(self, layout):
+        store = self.make_store(event_row(1), event_row(2, aggregate_id="8"), event_row(3),
+                                event_row(4, "dead", aggregate_id="7"), layout=layout)
+        sequence = event_row(2)["sequence"]
+        subprocess.run([os.environ["ONCE_MAKE_UNREADABLE"], store, str(sequence)], check=True)
+        way_out = b"once outbox drop STORE --sequence %d" % sequence
+
+        done = self.once("outbox", "ls", store, "--json", code=74)
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([(row["sequence"], row["status"]) for row in rows],
+                         [(event_row(1)["sequence"], "pending"), (sequence, "unreadable"),
+                          (event_row(3)["sequence"], "pending"),
+                          (event_row(4)["sequence"], "dead")])
+        self.assertIn(way_out, done.stderr)
+        done = self.once("outbox", "ls", store, code=74)
+        self.assertIn(b"%d unreadable\n" % sequence, done.stdout)
+
+        file = self.directory / (layout + ".jsonl")
+        for delivered in (2, 0):
+            done = self.once("outbox", "relay", store, "--to", file, "--once", code=74)
+            self.assertEqual(done.stdout, b"%d delivered, 0 failed, 0 dead\n" % delivered)
+            self.assertIn(way_out, done.stderr)
+        ids = [json.loads(line)["id"] for line in file.read_text().splitlines()]
+        self.assertEqual(ids, ["event-1", "event-3"])
+        self.assertEqual(self.json_of("outbox", "retry", store, "event-4"), {"retried": 1})
+        self.once("outbox", "drop", store, "event-4")
+
+        child = subprocess.Popen([TOOL, "outbox", "relay", store, "--to", file],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        told = child.stderr.readline()
+        self.assertIn(way_out, told)
+        child.send_signal(signal.SIGTERM)
+        self.assertEqual(child.communicate(timeout=60), (b"", b""))  # it is told once
+        self.assertEqual(child.returncode, 0)
+
+        self.once("outbox", "drop", store, code=64)
+        self.once("outbox", "drop", store, "event-1", "--sequence", sequence, code=64)
+        self.once("outbox", "drop", store, "--sequence", "-1", code=64)
+        done = self.once("outbox", "drop", store, "--sequence", event_row(1)["sequence"], code=1)
+        self.assertIn(b"can be read", done.stderr)
+        self.once("outbox", "drop", store, "--sequence", 7, code=1)
+        self.assertEqual(self.json_of("outbox", "drop", store, "--sequence", sequence),
+                         {"dropped": sequence})
+        self.assertEqual(self.once("outbox", "ls", store).stdout, b"")
+        self.once("verify", store)
 
     def test_bad_options_are_refused_before_anything_happens(self):
         store = self.make_store(event_row(1))

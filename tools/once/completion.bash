@@ -163,6 +163,7 @@ _once_complete() {
       case $store in
         ls) options+=" --status" ;;
         retry) options+=" --all-dead" ;;
+        drop) options+=" --sequence" ;;
         relay)
           options+=" --to --once --initial --max --multiplier --jitter --max-retries --skip-dead"
           options+=" --keep --batch --mode --source --header --secret-file --timeout --no-sync"

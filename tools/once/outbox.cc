@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "commands.h"
@@ -20,27 +21,45 @@ struct Arguments {
   std::string status;
   std::string id;
   bool all_dead = false;
+  std::optional<std::uint64_t> sequence{};
 };
 
+using VisitUnreadable = std::function<bool(std::uint64_t sequence, const Error&)>;
+
 Result<void> visit(Store& store, const std::string& status,
-                   const std::function<bool(const Event&)>& each) {
+                   const std::function<bool(const Event&)>& each,
+                   const VisitUnreadable& unreadable) {
   if (status == "all") return store.events({}, each);
   if (status == "delivered") return store.events({.status = EventStatus::delivered}, each);
-  return Outbox(store).unsettled([&](const Event& event) {
-    return (!status.empty() && to_string(event.status) != status) || each(event);
-  });
+  return Outbox(store).unsettled(
+      [&](const Event& event) {
+        return (!status.empty() && to_string(event.status) != status) || each(event);
+      },
+      unreadable);
 }
 
 void list(const Arguments& arguments, Context& context) {
   auto store = open_to_read(arguments.store);
   if (!store) return context.fail(store.error());
   Output out;
-  const auto done = visit(*store, arguments.status, [&](const Event& event) {
-    return out.line(context.json ? to_line(to_json(event))
-                                 : fmt::format("{}  {}", event_text(out, event), event.id));
-  });
+  std::optional<Error> first;
+  const auto done = visit(
+      *store, arguments.status,
+      [&](const Event& event) {
+        return out.line(context.json ? to_line(to_json(event))
+                                     : fmt::format("{}  {}", event_text(out, event), event.id));
+      },
+      [&](std::uint64_t sequence, const Error& error) {
+        if (!first) first = error;
+        return out.line(context.json
+                            ? to_line({{"sequence", sequence},
+                                       {"status", "unreadable"},
+                                       {"error", text_json(error.message)}})
+                            : fmt::format("{} {}", sequence, out.paint(Colour::red, "unreadable")));
+      });
   out.finish(context);
-  if (!done) context.fail(done.error());
+  if (!done) return context.fail(done.error());
+  if (first) context.fail(*first);
 }
 
 Result<std::uint64_t> retried(const Arguments& arguments) {
@@ -73,9 +92,17 @@ void retry(const Arguments& arguments, Context& context) {
 }
 
 Result<void> dropped(const Arguments& arguments) {
+  if (arguments.sequence.has_value() == !arguments.id.empty()) {
+    return fail(
+        ErrorCode::invalid_argument,
+        "say which event: give its ID, or --sequence for one that cannot be read, not both");
+  }
   auto store = open_to_write(arguments.store);
   if (!store) return pass(store);
-  if (auto done = Outbox(*store).drop(arguments.id); !done) return done;
+  Outbox outbox(*store);
+  auto done =
+      arguments.sequence ? outbox.drop_unreadable(*arguments.sequence) : outbox.drop(arguments.id);
+  if (!done) return done;
   return store->close();
 }
 
@@ -83,7 +110,8 @@ void drop(const Arguments& arguments, Context& context) {
   if (const auto done = dropped(arguments); !done) return context.fail(done.error());
   Output out;
   if (context.json) {
-    out.line(to_line({{"dropped", text_json(arguments.id)}}));
+    out.line(to_line(
+        {{"dropped", arguments.sequence ? Json(*arguments.sequence) : text_json(arguments.id)}}));
   } else {
     out.line("dropped, undelivered");
   }
@@ -119,8 +147,12 @@ void add_drop(CLI::App& outbox, Context& context) {
                   "once outbox drop payments.once 0191e2a0-7b2c-7d33-9c8e-0f1a2b3c4d5e");
   add_store_argument(*command, arguments->store);
   command->add_option("ID", arguments->id, "Of the event, as `once outbox ls` shows it")
-      ->required()
       ->type_name("");
+  command
+      ->add_option("--sequence", arguments->sequence,
+                   "One that cannot be read, as `once outbox ls` shows it")
+      ->type_name("N")
+      ->check(not_negative);
   command->callback([arguments, &context] { drop(*arguments, context); });
 }
 

@@ -128,8 +128,9 @@ class Borrowed final : public Publisher {
 
 // What there is to do, as a reader sees it.
 struct Look {
-  bool due = false;                // something could be delivered now
-  std::optional<Duration> next{};  // until something else can
+  bool due = false;                   // something could be delivered now
+  std::optional<Duration> next{};     // until something else can
+  std::optional<Error> unreadable{};  // the first event that is passed over
 };
 
 Result<Look> look(const std::string& where, AfterDeadLetter after_dead_letter) {
@@ -140,7 +141,7 @@ Result<Look> look(const std::string& where, AfterDeadLetter after_dead_letter) {
   std::optional<Time> now;  // of the store; asked for only when an event waits for its time
   Result<void> asked;
   std::set<std::pair<std::string, std::string>> held;  // aggregates that cannot go on
-  auto visited = outbox.unsettled([&](const Event& event) {
+  const auto visit = [&](const Event& event) {
     std::pair aggregate(event.aggregate_type, event.aggregate_id);
     const bool alone = aggregate.first.empty() && aggregate.second.empty();
     if (!alone && held.contains(aggregate)) return true;
@@ -163,6 +164,10 @@ Result<Look> look(const std::string& where, AfterDeadLetter after_dead_letter) {
     if (!alone && (pending || after_dead_letter == AfterDeadLetter::block)) {
       held.insert(std::move(aggregate));
     }
+    return true;
+  };
+  auto visited = outbox.unsettled(visit, [&](std::uint64_t, const Error& error) {
+    if (!found.unreadable) found.unreadable = error;
     return true;
   });
   if (!visited) return pass(visited);
@@ -213,7 +218,8 @@ constexpr Duration longest_hold = std::chrono::milliseconds(500);
 
 struct Delivered {
   DeliveryReport report{};
-  bool all = true;  // that was due
+  bool all = true;                    // that was due
+  std::optional<Error> unreadable{};  // the first event that was passed over
 };
 
 // Delivers with the store open for writing: for a while, or, with --once, all that is due.
@@ -235,10 +241,11 @@ Result<Delivered> deliver(const Arguments& arguments, const RelayOptions& option
   }
   // It may have just been done in that time: then the next one finds nothing.
   const bool all = arguments.once || clock->since_boot() - begin < longest_hold;
+  auto unreadable = (*relay)->status().error;
   relay->reset();
   if (auto closed = store->close(); !closed && done) return pass(closed);
   if (!done) return pass(done);
-  return Delivered{.report = *done, .all = all};
+  return Delivered{.report = *done, .all = all, .unreadable = std::move(unreadable)};
 }
 
 // Tells what was done: on stdout, or, where events go there, on stderr.
@@ -256,14 +263,12 @@ bool tell(const Arguments& arguments, bool json, const DeliveryReport& done, Out
 }
 
 // With --once: everything that is due, and whether something failed.
-Result<DeliveryReport> deliver_once(const Arguments& arguments, const RelayOptions& options,
-                                    Publisher& to, const Interrupts& interrupts) {
+Result<Delivered> deliver_once(const Arguments& arguments, const RelayOptions& options,
+                               Publisher& to, const Interrupts& interrupts) {
   auto found = look(arguments.store, options.after_dead_letter);
   if (!found) return pass(found);
-  if (!found->due) return DeliveryReport{};
-  auto done = deliver(arguments, options, to, interrupts);
-  if (!done) return pass(done);
-  return done->report;
+  if (!found->due) return Delivered{.unreadable = std::move(found->unreadable)};
+  return deliver(arguments, options, to, interrupts);
 }
 
 Result<void> deliver_on(const Arguments& arguments, const RelayOptions& options, Publisher& to,
@@ -271,6 +276,7 @@ Result<void> deliver_on(const Arguments& arguments, const RelayOptions& options,
   auto watch = Watch::open(arguments.store);
   if (!watch) return pass(watch);
   bool more = false;  // was due when it had to stop
+  std::string told;   // of an event that cannot be read: once, and not each round
   while (Interrupts::caught() == 0) {
     Look found{.due = true};
     if (!more) {
@@ -287,6 +293,11 @@ Result<void> deliver_on(const Arguments& arguments, const RelayOptions& options,
       if (!delivered) return pass(delivered);
       done = delivered->report;
       more = !delivered->all;
+      found.unreadable = std::move(delivered->unreadable);
+    }
+    if (found.unreadable && found.unreadable->message != told) {
+      told = found.unreadable->message;
+      say(told);
     }
     const bool worked = done.delivered + done.failed + done.dead != 0;
     if (worked && !tell(arguments, json, done, out)) return {};
@@ -320,10 +331,11 @@ void relay(const Arguments& arguments, Context& context) {
     return;
   }
   const auto done = deliver_once(arguments, *options, **to, interrupts);
-  if (done) tell(arguments, context.json, *done, out);
+  if (done) tell(arguments, context.json, done->report, out);
   out.finish(context);
   if (!done) return context.fail(done.error());
-  if (done->failed + done->dead != 0) context.exit_code = exit_none;
+  if (done->report.failed + done->report.dead != 0) context.exit_code = exit_none;
+  if (done->unreadable) context.fail(*done->unreadable);
 }
 
 void add_policy(CLI::App& command, Arguments& arguments) {

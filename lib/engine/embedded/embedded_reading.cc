@@ -3,6 +3,7 @@
 #include <rocksdb/iterator.h>
 
 #include <array>
+#include <limits>
 
 #include "base/error.h"
 #include "engine/embedded/status.h"
@@ -156,20 +157,45 @@ Result<OutboxCursor> EmbeddedReading::outbox_cursor() {
   return cursor;
 }
 
-Result<void> EmbeddedReading::visit_table(Table table, const RowRange& range,
-                                          const RowVisitor& visit, bool& go_on) {
+rocksdb::ReadOptions EmbeddedReading::range_options(bool few) {
   rocksdb::ReadOptions options;
   options.snapshot = snapshot_.snapshot();
-  // Who goes on from a place seldom finds much, and comes again.
-  const bool few = range.key.has_value() || range.after != 0;
   options.fill_cache = few;
   options.readahead_size = few ? 0 : std::size_t{1} << 20;
+  return options;
+}
+
+Result<void> EmbeddedReading::events(std::span<const std::uint64_t> sequences, std::uint64_t after,
+                                     const EventVisitor& visit) {
+  for (const std::uint64_t sequence : sequences) {
+    auto value = get(Table::outbox, model::encode_sequence(sequence));
+    if (!value) return pass(value);
+    if (!*value || model::may_remove(**value, now_)) continue;
+    if (!visit(sequence, model::decode_event(sequence, **value))) return {};
+  }
+  if (after == std::numeric_limits<std::uint64_t>::max()) return {};
+  const std::unique_ptr<rocksdb::Iterator> at(
+      db_.NewIterator(range_options(after != 0), family(Table::outbox)));
+  for (at->Seek(model::encode_sequence(after + 1)); at->Valid(); at->Next()) {
+    if (model::may_remove(view_of(at->value()), now_)) continue;
+    auto sequence = model::decode_sequence(view_of(at->key()));
+    if (!sequence) return pass(sequence);
+    if (!visit(*sequence, model::decode_event(*sequence, view_of(at->value())))) return {};
+  }
+  if (at->status().ok()) return {};
+  return std::unexpected(to_error(at->status(), place_of(Table::outbox, name_)));
+}
+
+Result<void> EmbeddedReading::visit_table(Table table, const RowRange& range,
+                                          const RowVisitor& visit, bool& go_on) {
+  // Who goes on from a place seldom finds much, and comes again.
+  const bool few = range.key.has_value() || range.after != 0;
   const bool by_sequence = table == Table::outbox || table == Table::history;
   Bytes prefix;
   if (range.key && table == Table::checkpoints) prefix = model::encode_key(*range.key);
   if (table == Table::keys) prefix = model::encode_key_prefix(range.key_prefix);
   const Bytes first = by_sequence ? model::encode_sequence(range.after + 1) : prefix;
-  const std::unique_ptr<rocksdb::Iterator> at(db_.NewIterator(options, family(table)));
+  const std::unique_ptr<rocksdb::Iterator> at(db_.NewIterator(range_options(few), family(table)));
   for (at->Seek(first); go_on && at->Valid(); at->Next()) {
     if (!at->key().starts_with(prefix)) break;
     if (table != Table::data && model::may_remove(view_of(at->value()), now_)) continue;

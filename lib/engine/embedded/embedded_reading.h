@@ -36,6 +36,8 @@ class EmbeddedReading final : public Reading {
   Result<std::optional<Found>> find(const Key& key) override;
   Result<std::optional<HistoryEntry>> history_at(std::uint64_t sequence) override;
   Result<std::optional<Event>> event_at(std::uint64_t sequence) override;
+  Result<void> events(std::span<const std::uint64_t> sequences, std::uint64_t after,
+                      const EventVisitor& visit) override;
   Result<OutboxCursor> outbox_cursor() override;
   Result<void> rows(const RowRange& range, const RowVisitor& visit) override;
 
@@ -44,6 +46,8 @@ class EmbeddedReading final : public Reading {
     return families_[static_cast<std::size_t>(table)];
   }
   Result<std::optional<Bytes>> get(Table table, ByteView key);
+  // The read options of who visits a range of rows, `few` or all of a table.
+  [[nodiscard]] rocksdb::ReadOptions range_options(bool few);
   Result<void> visit_table(Table table, const RowRange& range, const RowVisitor& visit,
                            bool& go_on);
 
