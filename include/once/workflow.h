@@ -178,7 +178,8 @@ class StepContext {
   // Errors: the work's own, after its retries; mismatch (another step stood here when the run
   // began, or a definition changed); invalid_argument (a name given twice); wrong_type; fenced,
   // cancelled and errors of the store, which end the run whatever the function makes of them. A
-  // definite failure is kept, and so is any other that the function went on from.
+  // definite failure is kept, and so is any other that the function went on from: before the next
+  // step begins, whatever the strategy.
   template <class F>
   auto step(std::string_view name, F&& work, const NodeOptions& options = {}) {
     using R = typename Invoke<F>::type;

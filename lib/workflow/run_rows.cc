@@ -8,7 +8,11 @@ namespace once::workflow {
 namespace {
 
 constexpr std::uint8_t layout_version = 1;
+constexpr std::uint8_t node_version = 2;
 constexpr std::uint8_t progress_version = 2;
+
+// Of a node of version 2. Version 1 has none, and is written where there is none.
+constexpr std::uint8_t gone_on_from_flag = 1;
 
 void write_optional(Writer& out, const std::optional<Bytes>& value) {
   out.u8(value ? 1 : 0);
@@ -120,7 +124,9 @@ Result<RunRow> decode_run(ByteView data) {
 Bytes encode_node(const NodeRow& row) {
   Bytes data;
   Writer out(data);
-  out.u8(layout_version);
+  const std::uint8_t flags = row.gone_on_from ? gone_on_from_flag : 0;
+  out.u8(flags == 0 ? layout_version : node_version);
+  if (flags != 0) out.u8(flags);
   model::write_enum(out, row.status);
   out.u32(row.order);
   out.u32(row.attempts);
@@ -137,9 +143,16 @@ Bytes encode_node(const NodeRow& row) {
 
 Result<NodeRow> decode_node(ByteView data) {
   Reader in(data);
-  if (auto opened = open(in, node_prefix); !opened) return pass(opened);
+  auto version = open(in, node_prefix, node_version);
+  if (!version) return pass(version);
   NodeRow row;
-  bool good = model::read_enum(in, NodeStatus::sleeping, row.status);
+  bool good = true;
+  if (*version >= 2) {
+    const std::uint8_t flags = in.u8();
+    row.gone_on_from = flags == gone_on_from_flag;
+    good = row.gone_on_from;
+  }
+  good = model::read_enum(in, NodeStatus::sleeping, row.status) && good;
   row.order = in.u32();
   row.attempts = in.u32();
   row.started_at = model::read_time(in);

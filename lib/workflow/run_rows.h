@@ -12,6 +12,8 @@
 //   node      u8 version 1, u8 status, u32 order, u32 attempts, i64 started_at, i64 finished_at,
 //             i64 due, opt output, u8 error code (0: none), str failure code, str message,
 //             variables
+//             version 2, of a failure that the function went on from: u8 flags (1) behind the
+//             version
 //   progress  u8 version 2, u8 strategy, u64 checkpoints, u64 cost in microseconds, i64 mtbf,
 //             i64 interval, u32 failures, i64 running, variables, i64 sleeps until (0: it does
 //             not); version 1 ends before that, and does not tell
@@ -75,6 +77,8 @@ struct NodeRow {
   std::optional<Bytes> output{};
   std::optional<Error> error{};
   Variables variables{};
+  // It failed, and the function in steps began another one after it: it is to fail the same again.
+  bool gone_on_from = false;
 };
 
 struct ProgressRow {

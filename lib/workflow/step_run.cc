@@ -1,6 +1,7 @@
 #include "workflow/step_run.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "base/saturating.h"
@@ -64,21 +65,33 @@ Result<void> StepContext::Impl::take_place(const std::string& name) {
                             scope.recorder.reservation().key.to_string(), what)}});
 }
 
+// That a step failed is on disk by now, but not that it is to be answered so: without that the
+// function would take the other way when it is run again.
+void StepContext::Impl::go_on() {
+  if (!failed_) return;
+  const std::string name = *std::exchange(failed_, std::nullopt);
+  auto row = scope.recorder.node(name);
+  if (!row) return;
+  row->gone_on_from = true;
+  scope.recorder.change(name, *row);
+  unkept_ = true;
+}
+
 std::optional<Result<internal::Output>> StepContext::Impl::answer(const std::string& name,
                                                                   NodeRow& row) {
-  if (row.order != place_) {
-    row.order = place_;
-    if (row.status == NodeStatus::done) scope.recorder.change(name, row);
-  }
+  const bool moved = std::exchange(row.order, place_) != place_;
   if (row.status == NodeStatus::done) {
+    if (moved) scope.recorder.change(name, row);
     ++skipped_;
     scope.recorder.passed(row.variables);
     return Result<internal::Output>(std::move(row.output));
   }
   if (row.status != NodeStatus::failed || !row.error) return std::nullopt;
-  // A failure that the function went on from must be the same again.
-  const bool went_on = recorded_.upper_bound(place_) != recorded_.end();
-  if (row.error->code != ErrorCode::work_failed && !went_on) return std::nullopt;
+  // A failure that the function went on from must be the same again. Earlier versions did not note
+  // that: it shows only by the step after it, if that is there.
+  const bool gone_on_from = row.gone_on_from || recorded_.upper_bound(place_) != recorded_.end();
+  if (row.error->code != ErrorCode::work_failed && !gone_on_from) return std::nullopt;
+  if (moved) scope.recorder.change(name, row);
   ++skipped_;
   scope.recorder.passed(row.variables);
   Error error = *row.error;
@@ -91,6 +104,7 @@ Result<internal::Output> StepContext::Impl::step(const Asked& asked) {
     return pass(checked);
   }
   if (auto taken = take_place(asked.name); !taken) return pass(taken);
+  go_on();
   NodeRow row = scope.recorder.node(asked.name).value_or(NodeRow{.order = place_});
   if (auto known = answer(asked.name, row)) return std::move(*known);
   return run_step(asked, std::move(row));
@@ -100,6 +114,10 @@ Result<internal::Output> StepContext::Impl::run_step(const Asked& asked, NodeRow
   static const std::vector<std::string> nothing;
   const workflow::NodeCall call{
       .name = asked.name, .after = nothing, .work = asked.work, .transact = asked.transact};
+  // What the function went on from is kept before this step can have any effect.
+  if (std::exchange(unkept_, false)) {
+    if (auto kept = scope.recorder.flush(); !kept) return end_stopped();
+  }
   for (std::uint32_t tries = 1;; ++tries) {
     if (scope.stopping()) return end_stopped();
     row.status = NodeStatus::running;
@@ -137,7 +155,10 @@ Result<internal::Output> StepContext::Impl::fail_step(const Asked& asked, NodeRo
   row.error->message = cut_utf8(row.error->message, workflow::max_node_error_bytes);
   auto kept = scope.recorder.ended(asked.name, std::move(row), true);
   if (!kept) return end_stopped();
-  if (!tried.thrown) return std::move(tried.output);
+  if (!tried.thrown) {
+    if (tried.output.error().code != ErrorCode::work_failed) failed_ = asked.name;
+    return std::move(tried.output);
+  }
   // Whatever the function makes of it, it cannot be had the same again: the run ends.
   (void)end({.kind = Ending::Kind::failed,
              .error = workflow::error_of_node(asked.name, tried.output.error()),
@@ -149,6 +170,7 @@ Result<void> StepContext::Impl::sleep(std::string_view asked,
                                       const std::function<Time(Time)>& due_at) {
   const std::string name(asked);
   if (auto taken = take_place(name); !taken) return taken;
+  go_on();
   NodeRow row = scope.recorder.node(name).value_or(NodeRow{.order = place_});
   if (auto known = answer(name, row)) {
     if (!*known) return pass(*known);

@@ -140,12 +140,23 @@ TEST_CASE("the bytes of a node") {
   CHECK(back.error->failure_code == "c");
   CHECK(back.variables == row.variables);
   CHECK(back.due == row.due);
-  check_hostile<NodeRow>(bytes, decode_node, encode_node);
+  check_hostile<NodeRow>(bytes, decode_node, encode_node, 2);
   NodeRow null;
   null.status = NodeStatus::done;
   CHECK(!value_of(decode_node(encode_node(null))).output);
   null.output = "";
   CHECK(value_of(decode_node(encode_node(null))).output == "");
+}
+
+TEST_CASE("the bytes of a node that failed and was gone on from") {
+  NodeRow row = node_row_sample();
+  const Bytes before = encode_node(row);
+  row.gone_on_from = true;
+  const Bytes bytes = encode_node(row);
+  CHECK(bytes == "\x02\x01" + before.substr(1));
+  CHECK(value_of(decode_node(bytes)).gone_on_from);
+  CHECK(!value_of(decode_node(before)).gone_on_from);
+  check_hostile<NodeRow>(bytes, decode_node, encode_node, 2);
 }
 
 TEST_CASE("the bytes of `progress`") {
