@@ -224,7 +224,8 @@ class StepContext {
   Result<void> sleep(std::string_view name, Duration duration);
   Result<void> sleep_until(std::string_view name, Time due);
 
-  // As NodeContext has them. What is set here is kept with the next step.
+  // As NodeContext has them. What is set here is kept with the next step; more than
+  // Options::max_outcome_bytes of it fails the run for good.
   template <class T>
   Result<std::optional<T>> get(std::string_view variable) const {
     return internal::variable_as<T>(variable_of(variable));

@@ -172,7 +172,8 @@ class WorkflowFaults {
 struct RunOptions {
   std::string tenant{};
   // What the run works on, kept with it. Asking again for the same id with other input is
-  // ErrorCode::mismatch; asking without any asks for whatever it was begun with.
+  // ErrorCode::mismatch; asking without any asks for whatever it was begun with. At most
+  // Options::max_outcome_bytes, less what the definition takes: else limit_exceeded.
   std::optional<Bytes> input{};
   Duration wait = std::chrono::seconds(30);  // for a run by somebody else to end
   // Stops the run: nodes at work are told (NodeContext::stop()), no other begins, what is done is

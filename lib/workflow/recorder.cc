@@ -89,7 +89,7 @@ void Recorder::stand(const Variables& variables, std::uint32_t order) {
 void Recorder::set_variable(std::string_view name, Bytes value) {
   MutexLock lock(mutex_);
   variables_[std::string(name)].value = value;
-  loose_.emplace_back(name, std::move(value));
+  loose_[std::string(name)] = std::move(value);
 }
 
 void Recorder::passed(const Variables& kept) {
@@ -124,8 +124,25 @@ Result<void> Recorder::strike(std::string_view node, NodeMoment moment) {
   return std::unexpected(died);
 }
 
+NodeRow Recorder::with_loose(NodeRow row) const {
+  row.variables.insert(row.variables.begin(), loose_.begin(), loose_.end());
+  return row;
+}
+
 Result<void> Recorder::check_size(const std::string& name, const NodeRow& row) const {
-  return check_checkpoint(node_row(name), encode_node(row), store_.options);
+  MutexLock lock(mutex_);
+  const Bytes data = loose_.empty() ? encode_node(row) : encode_node(with_loose(row));
+  return check_checkpoint(node_row(name), data, store_.options);
+}
+
+Result<void> Recorder::check_loose() const {
+  MutexLock lock(mutex_);
+  return loose_fits();
+}
+
+Result<void> Recorder::loose_fits() const {
+  if (loose_.empty()) return {};
+  return check_checkpoint(node_prefix, encode_node(with_loose({})), store_.options);
 }
 
 bool Recorder::is_due(bool keep) {
@@ -135,7 +152,7 @@ bool Recorder::is_due(bool keep) {
   return store_.clock->since_boot() - last_checkpoint_ >= figures_.interval;
 }
 
-std::vector<Checkpoint> Recorder::waiting(std::optional<Time> sleeps_until, bool with_loose) {
+std::vector<Checkpoint> Recorder::waiting(std::optional<Time> sleeps_until, bool and_loose) {
   MutexLock lock(mutex_);
   const Duration now = store_.clock->since_boot();
   const Duration ran = now - counted_until_;
@@ -146,7 +163,8 @@ std::vector<Checkpoint> Recorder::waiting(std::optional<Time> sleeps_until, bool
   rows.reserve(waiting_.size() + 1);
   for (const auto& [name, data] : waiting_) rows.push_back(checkpoint_of(name, data));
   ProgressRow progress{.figures = figures_, .sleeps_until = sleeps_until.value_or(Time{})};
-  if (with_loose) progress.variables = loose_;
+  // Too large a one has failed the run, or will when the function sets it again.
+  if (and_loose && loose_fits()) progress.variables.assign(loose_.begin(), loose_.end());
   ++progress.figures.checkpoints;
   rows.push_back(checkpoint_of(std::string(progress_row), encode_progress(progress)));
   return rows;
@@ -251,7 +269,7 @@ Result<void> Recorder::ended(const std::string& name, NodeRow row, bool keep) {
     last_order_ = std::max(last_order_, row.order);
     stand(row.variables, row.order);
     // Those set since the step before go with this one.
-    row.variables.insert(row.variables.begin(), loose_.begin(), loose_.end());
+    row = with_loose(std::move(row));
     loose_.clear();
     waiting_[node_row(name)] = encode_node(row);
     nodes_[name] = std::move(row);
@@ -284,7 +302,7 @@ Result<void> Recorder::transact(const std::string& name,
           MutexLock lock(mutex_);
           if (row.order == 0) row.order = order != 0 ? order : ++last_order_;
           order = row.order;  // should it run again
-          row.variables.insert(row.variables.begin(), loose_.begin(), loose_.end());
+          row = with_loose(std::move(row));
         }
         rows = waiting(std::nullopt, false);  // the loose variables are in this row
         rows.push_back(checkpoint_of(node_row(name), encode_node(row)));

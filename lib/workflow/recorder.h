@@ -78,8 +78,10 @@ class Recorder {
   [[nodiscard]] std::optional<Error> broken() const;
   // The lease was lost: found out by the heartbeat.
   void lose(const Error& error) { break_with(error); }
-  // Whether the row can be kept at all.
+  // Whether the row can be kept at all, with the variables that go along with it.
   [[nodiscard]] Result<void> check_size(const std::string& name, const NodeRow& row) const;
+  // Whether the variables that belong to no node can be kept.
+  [[nodiscard]] Result<void> check_loose() const;
 
  private:
   using Rows = std::map<std::string, Bytes>;  // by the name of the checkpoint
@@ -87,9 +89,11 @@ class Recorder {
   // With the row of progress, which is the last one. Those that wait go on waiting until forget()
   // is told.
   [[nodiscard]] std::vector<Checkpoint> waiting(std::optional<Time> sleeps_until = std::nullopt,
-                                                bool with_loose = true);
+                                                bool and_loose = true);
   void forget(const std::vector<Checkpoint>& written);
   void measured(std::chrono::microseconds cost);
+  [[nodiscard]] NodeRow with_loose(NodeRow row) const ONCE_REQUIRES(mutex_);
+  [[nodiscard]] Result<void> loose_fits() const ONCE_REQUIRES(mutex_);
   void set_interval() ONCE_REQUIRES(mutex_);
   // Has the variables of a row stand. In a graph of each variable that of the last node by `order`
   // stands, whichever is noted last: so they stand as loading finds them.
@@ -117,7 +121,7 @@ class Recorder {
     std::uint32_t order = 0;  // of the row that set it
   };
   std::map<std::string, Variable, std::less<>> variables_ ONCE_GUARDED_BY(mutex_);
-  Variables loose_ ONCE_GUARDED_BY(mutex_);  // variables that belong to no node
+  std::map<std::string, Bytes> loose_ ONCE_GUARDED_BY(mutex_);  // that belong to no node
   Rows waiting_ ONCE_GUARDED_BY(mutex_);
   CheckpointFigures figures_ ONCE_GUARDED_BY(mutex_);
   Duration counted_until_ ONCE_GUARDED_BY(mutex_);        // since boot; of figures_.running

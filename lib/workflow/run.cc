@@ -159,6 +159,15 @@ Result<ReserveAnswer> Attempt::reserve(const LoadedRun& loaded) {
   RunRow begun = outline_;
   begun.input = input;
   const Checkpoint row{.name = std::string(workflow::run_row), .data = workflow::encode_run(begun)};
+  if (!loaded.run) {
+    if (auto fits = check_checkpoint(row.name, row.data, inside_.options); !fits) {
+      return fail(
+          fits.error().code,
+          "run {} cannot be kept with what it is begun with: {}; keep large input elsewhere "
+          "and give a reference as RunOptions::input",
+          key_.to_string(), fits.error().message);
+    }
+  }
   ReserveHooks hooks;
   hooks.on_grant = [&](const ledger::Moment& moment, engine::Change& granted) {
     // A record that goes on has a row, by whoever began it, unless one of an earlier version died

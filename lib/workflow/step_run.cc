@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/saturating.h"
-#include "base/utf8.h"
 
 namespace once {
 
@@ -77,6 +76,17 @@ void StepContext::Impl::go_on() {
   unkept_ = true;
 }
 
+Result<void> StepContext::Impl::check_variables() {
+  auto fits = scope.recorder.check_loose();
+  if (fits) return fits;
+  return end({.kind = Ending::Kind::failed,
+              .error = work_failed("variables_too_large",
+                                   "the variables that were set since the last step cannot be "
+                                   "kept: " +
+                                       fits.error().message +
+                                       "; keep large ones elsewhere and set a reference")});
+}
+
 std::optional<Result<internal::Output>> StepContext::Impl::answer(const std::string& name,
                                                                   NodeRow& row) {
   const bool moved = std::exchange(row.order, place_) != place_;
@@ -114,6 +124,7 @@ Result<internal::Output> StepContext::Impl::run_step(const Asked& asked, NodeRow
   static const std::vector<std::string> nothing;
   const workflow::NodeCall call{
       .name = asked.name, .after = nothing, .work = asked.work, .transact = asked.transact};
+  if (auto fits = check_variables(); !fits) return pass(fits);
   // What the function went on from is kept before this step can have any effect.
   if (std::exchange(unkept_, false)) {
     if (auto kept = scope.recorder.flush(); !kept) return end_stopped();
@@ -151,8 +162,7 @@ Result<internal::Output> StepContext::Impl::fail_step(const Asked& asked, NodeRo
   row.status = NodeStatus::failed;
   row.variables.clear();  // of an earlier try, which go into it anew
   row.finished_at = scope.recorder.now();
-  row.error = tried.output.error();
-  row.error->message = cut_utf8(row.error->message, workflow::max_node_error_bytes);
+  row.error = workflow::error_to_keep(tried.output.error());
   auto kept = scope.recorder.ended(asked.name, std::move(row), true);
   if (!kept) return end_stopped();
   if (!tried.thrown) {
@@ -183,6 +193,7 @@ Result<void> StepContext::Impl::sleep(std::string_view asked,
     row.attempts = 1;
     row.started_at = scope.recorder.now();
     row.due = due_at(row.started_at);
+    if (auto fits = check_variables(); !fits) return fits;
     if (auto kept = scope.recorder.ended(name, row, true); !kept) return end_stopped();
     row = scope.recorder.node(name).value_or(row);  // with what was set before it
   }
@@ -222,6 +233,7 @@ Ending StepContext::Impl::returned(Result<internal::Output> result) {
     if (gave_up) return {.kind = Ending::Kind::stopped};
     return {.kind = Ending::Kind::failed, .error = error};
   }
+  if (!check_variables()) return std::move(*ended_);
   const auto left = recorded_.upper_bound(place_);
   if (left != recorded_.end() && !scope.options.accept_changes) {
     return {

@@ -38,6 +38,9 @@ class StepContext::Impl {
   [[nodiscard]] std::unexpected<Error> end_stopped();
   // Notes that the function begins another step after the one that failed before, if one did.
   void go_on();
+  // What the function set must be kept before anything runs that it belongs to. Too large, it ends
+  // the run for good.
+  Result<void> check_variables();
   // A step that is done, or whose failure is kept; nullopt: it is to run.
   [[nodiscard]] std::optional<Result<internal::Output>> answer(const std::string& name,
                                                                workflow::NodeRow& row);
