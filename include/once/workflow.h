@@ -148,7 +148,9 @@ class NodeContext {
   // The run's fencing token: systems downstream may refuse a smaller one.
   [[nodiscard]] Token token() const;
   // The same for every try of this node of this run, and for no other: an idempotency key for the
-  // other side. "tenant/workflow:NAME/ID#NODE", escaped as Key::to_string() does.
+  // other side. "tenant/workflow:NAME/ID@ORIGIN#NODE", escaped as Key::to_string() does; ORIGIN is
+  // the token that the run was begun with, so that a run begun anew under the id of one that was
+  // removed, or whose retention is over, has keys of its own.
   [[nodiscard]] std::string step_key() const;
   // Asked to end early: the run was stopped, or has lost its lease.
   [[nodiscard]] std::stop_token stop() const;

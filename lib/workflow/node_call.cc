@@ -36,7 +36,8 @@ Token NodeContext::token() const {
 }
 
 std::string NodeContext::step_key() const {
-  return key().to_string() + "#" + escape(name());
+  return fmt::format("{}@{}#{}", key().to_string(), impl_.scope.recorder.origin().value,
+                     escape(name()));
 }
 
 std::stop_token NodeContext::stop() const {

@@ -35,6 +35,7 @@ Recorder::Recorder(Store::Impl& store, Reservation reservation, const Workflow::
                    std::stop_source stop)
     : store_(store),
       reservation_(std::move(reservation)),
+      origin_(loaded.found ? loaded.found->record.origin : reservation_.token),
       definition_(definition),
       faults_(std::move(faults)),
       stop_(std::move(stop)),
@@ -183,7 +184,7 @@ void Recorder::forget(const std::vector<Checkpoint>& written) {
 
 void Recorder::set_interval() {
   const CheckpointStrategy& strategy = definition_.options.strategy;
-  definition_.failures.seen(reservation_.key, figures_.running, figures_.failures);
+  definition_.failures.seen(reservation_.key, origin_, figures_.running, figures_.failures);
   figures_.mtbf = definition_.failures.mtbf(strategy.assumed_mtbf);
   figures_.interval = {};
   if (strategy.kind == Kind::timed) figures_.interval = strategy.interval;

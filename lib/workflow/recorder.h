@@ -29,6 +29,8 @@ class Recorder {
            LoadedRun&& loaded, std::shared_ptr<WorkflowFaults> faults, std::stop_source stop);
 
   [[nodiscard]] const Reservation& reservation() const { return reservation_; }
+  // Of the reservation that began the run: tells it from others that had its key.
+  [[nodiscard]] Token origin() const { return origin_; }
   [[nodiscard]] Time now() const { return store_.engine->now(); }
 
   // ---- What is known ------------------------------------------------------------------------
@@ -109,6 +111,7 @@ class Recorder {
 
   Store::Impl& store_;
   const Reservation reservation_;
+  const Token origin_;
   const Workflow::Impl& definition_;
   const std::shared_ptr<WorkflowFaults> faults_;
   std::stop_source stop_;

@@ -117,20 +117,21 @@ TEST_CASE("Young's formula, checked against figures worked out by hand") {
 TEST_CASE("the mean time between failures counts the one assumed as seen") {
   workflow::Failures failures;
   CHECK(failures.mtbf(1h) == 1h);
-  failures.seen("a", 3h, 1);
+  const Token one{1};
+  failures.seen("a", one, 3h, 1);
   CHECK(failures.mtbf(1h) == 2h);
-  failures.seen("a", 3h, 1);  // told again: nothing new
+  failures.seen("a", one, 3h, 1);  // told again: nothing new
   CHECK(failures.mtbf(1h) == 2h);
-  failures.seen("b", 0h, 2);
+  failures.seen("b", one, 0h, 2);
   CHECK(failures.mtbf(1h) == 1h);
   failures.forget("a");  // it counts all the same
   CHECK(failures.mtbf(1h) == 1h);
   // As long as can be said, and no longer.
   CHECK(failures.mtbf(forever) == forever / 4);
   workflow::Failures none;
-  none.seen("a", 3h, 0);
+  none.seen("a", one, 3h, 0);
   CHECK(none.mtbf(forever) == forever);
-  none.seen("b", forever, 0);
+  none.seen("b", one, forever, 0);
   CHECK(none.mtbf(1h) == forever);
 }
 
