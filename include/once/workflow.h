@@ -178,8 +178,8 @@ class StepContext {
   // NodeContext&, and returns T, void or Result<T>, for a T with a Codec. Names are given once in
   // a run: put a number into the name within a loop.
   // Errors: the work's own, after its retries; mismatch (another step stood here when the run
-  // began, or a definition changed); invalid_argument (a name given twice); wrong_type; fenced,
-  // cancelled and errors of the store, which end the run whatever the function makes of them. A
+  // began, or a definition changed); invalid_argument (a name given twice, or a step within the
+  // work of a step); wrong_type; fenced, cancelled and errors of the store, which end the run whatever the function makes of them. A
   // definite failure is kept, and so is any other that the function went on from: before the next
   // step begins, whatever the strategy.
   template <class F>

@@ -35,7 +35,16 @@ std::unexpected<Error> StepContext::Impl::end_stopped() {
                                                scope.recorder.reservation().key.to_string())}});
 }
 
+Result<void> StepContext::Impl::check_not_within(std::string_view name) const {
+  if (at_work_ == nullptr) return {};
+  return fail(ErrorCode::invalid_argument,
+              "step '{}' is asked for within the work of step '{}'; ask for it in the function "
+              "itself, before that one or after it",
+              name, *at_work_);
+}
+
 Result<void> StepContext::Impl::take_place(const std::string& name) {
+  if (auto checked = check_not_within(name); !checked) return checked;
   if (ended_) return std::unexpected(ended_->error);
   if (scope.stopping()) return end_stopped();
   if (auto checked = workflow::check_node_name(name); !checked) return checked;
@@ -136,7 +145,9 @@ Result<internal::Output> StepContext::Impl::run_step(const Asked& asked, NodeRow
     row.started_at = scope.recorder.now();
     if (auto noted = scope.recorder.started(asked.name, row); !noted) return end_stopped();
     if (tries == 1) ++executed_;
+    at_work_ = &asked.name;
     Tried tried = workflow::try_node(scope, call, row);
+    at_work_ = nullptr;
     if (scope.recorder.broken()) return end_stopped();
     if (tried.output) {
       if (asked.transact == nullptr) {

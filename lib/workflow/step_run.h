@@ -31,6 +31,8 @@ class StepContext::Impl {
   workflow::RunScope& scope;
 
  private:
+  // A step's work must ask for no other: once it is done, nobody would ask for that one again.
+  Result<void> check_not_within(std::string_view name) const;
   // Takes the next place for the step `name`. Errors: whatever ended the run, and a step that does
   // not belong here.
   Result<void> take_place(const std::string& name);
@@ -54,7 +56,8 @@ class StepContext::Impl {
   std::uint32_t place_ = 0;
   std::optional<std::string> failed_{};  // the step before, if it failed and may be tried again
   std::optional<workflow::Ending> ended_{};
-  bool unkept_ = false;  // it was gone on from, which may not be on disk
+  bool unkept_ = false;                   // it was gone on from, which may not be on disk
+  const std::string* at_work_ = nullptr;  // the step whose work is running
   std::uint32_t executed_ = 0;
   std::uint32_t skipped_ = 0;
 };
