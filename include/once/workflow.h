@@ -67,7 +67,7 @@ namespace once {
 
 namespace internal {
 
-// The output of a node as bytes; nullopt stands for null.
+// The output of a node, or the value of a variable, as bytes; nullopt stands for null.
 using Output = std::optional<Bytes>;
 
 // Calls `call` and encodes what it returns: T, void or Result<T>.
@@ -92,11 +92,11 @@ Result<Output> output_of(Call&& call) {
   }
 }
 
-// What get() of a variable returns, of the bytes that are kept for it, if any.
+// What get() of a variable returns, of what is kept for it, if anything is.
 template <class T>
-Result<std::optional<T>> variable_as(const std::optional<Bytes>& kept) {
+Result<std::optional<T>> variable_as(const std::optional<Output>& kept) {
   if (!kept) return std::optional<T>{};
-  auto value = Codec<T>::decode(kept);
+  auto value = Codec<T>::decode(*kept);
   if (!value) return std::unexpected(std::move(value.error()));
   return std::optional<T>(std::move(*value));
 }
@@ -134,7 +134,7 @@ class NodeContext {
   template <class T>
     requires(!std::convertible_to<const T&, std::string_view>)
   void set(std::string_view variable, const T& value) {
-    set_variable(variable, Codec<T>::encode(value).value_or(Bytes()));
+    set_variable(variable, Codec<T>::encode(value));
   }
   void set(std::string_view variable, std::string_view bytes) {
     set_variable(variable, Bytes(bytes));
@@ -157,8 +157,8 @@ class NodeContext {
 
  private:
   [[nodiscard]] Result<internal::Output> output_of(std::string_view node) const;
-  [[nodiscard]] std::optional<Bytes> variable_of(std::string_view variable) const;
-  void set_variable(std::string_view variable, Bytes value);
+  [[nodiscard]] std::optional<internal::Output> variable_of(std::string_view variable) const;
+  void set_variable(std::string_view variable, internal::Output value);
 
   Impl& impl_;
 };
@@ -179,9 +179,9 @@ class StepContext {
   // a run: put a number into the name within a loop.
   // Errors: the work's own, after its retries; mismatch (another step stood here when the run
   // began, or a definition changed); invalid_argument (a name given twice, or a step within the
-  // work of a step); wrong_type; fenced, cancelled and errors of the store, which end the run whatever the function makes of them. A
-  // definite failure is kept, and so is any other that the function went on from: before the next
-  // step begins, whatever the strategy.
+  // work of a step); wrong_type; fenced, cancelled and errors of the store, which end the run
+  // whatever the function makes of them. A definite failure is kept, and so is any other that the
+  // function went on from: before the next step begins, whatever the strategy.
   template <class F>
   auto step(std::string_view name, F&& work, const NodeOptions& options = {}) {
     using R = typename Invoke<F>::type;
@@ -235,7 +235,7 @@ class StepContext {
   template <class T>
     requires(!std::convertible_to<const T&, std::string_view>)
   void set(std::string_view variable, const T& value) {
-    set_variable(variable, Codec<T>::encode(value).value_or(Bytes()));
+    set_variable(variable, Codec<T>::encode(value));
   }
   void set(std::string_view variable, std::string_view bytes) {
     set_variable(variable, Bytes(bytes));
@@ -286,8 +286,8 @@ class StepContext {
                                     const NodeOptions& options);
   Result<internal::Output> run_transact(std::string_view name, const TransactWork& work,
                                         const NodeOptions& options);
-  [[nodiscard]] std::optional<Bytes> variable_of(std::string_view variable) const;
-  void set_variable(std::string_view variable, Bytes value);
+  [[nodiscard]] std::optional<internal::Output> variable_of(std::string_view variable) const;
+  void set_variable(std::string_view variable, internal::Output value);
 
   Impl& impl_;
 };

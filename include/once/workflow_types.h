@@ -216,7 +216,7 @@ struct NodeState {
   Token token{};                             // of the reservation that wrote it
   std::optional<Bytes> output{};             // done: what it returned; nullopt for null
   std::optional<Error> error{};              // failed
-  std::map<std::string, Bytes> variables{};  // that it set
+  std::map<std::string, Bytes> variables{};  // that it set; null is shown as empty
 };
 
 // A run as its newest checkpoint tells.

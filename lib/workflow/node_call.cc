@@ -53,13 +53,13 @@ Result<internal::Output> NodeContext::output_of(std::string_view node) const {
   return row ? std::move(row->output) : std::nullopt;
 }
 
-std::optional<Bytes> NodeContext::variable_of(std::string_view variable) const {
+std::optional<internal::Output> NodeContext::variable_of(std::string_view variable) const {
   const auto own = impl_.variables.find(variable);
   if (own != impl_.variables.end()) return own->second;
   return impl_.scope.recorder.variable(variable);
 }
 
-void NodeContext::set_variable(std::string_view variable, Bytes value) {
+void NodeContext::set_variable(std::string_view variable, internal::Output value) {
   impl_.variables[std::string(variable)] = std::move(value);
 }
 

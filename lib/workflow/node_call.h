@@ -74,7 +74,7 @@ class NodeContext::Impl {
   workflow::RunScope& scope;
   const workflow::NodeCall& call;
   std::uint32_t attempt = 1;
-  std::map<std::string, Bytes, std::less<>> variables{};  // that it set
+  std::map<std::string, workflow::Output, std::less<>> variables{};  // that it set
 };
 
 }  // namespace once

@@ -74,10 +74,11 @@ std::map<std::string, NodeRow> Recorder::nodes() const {
   return {nodes_.begin(), nodes_.end()};
 }
 
-std::optional<Bytes> Recorder::variable(std::string_view name) const {
+std::optional<Output> Recorder::variable(std::string_view name) const {
   MutexLock lock(mutex_);
   const auto at = variables_.find(name);
-  return at == variables_.end() ? std::nullopt : std::optional(at->second.value);
+  if (at == variables_.end()) return std::nullopt;
+  return at->second.value;
 }
 
 void Recorder::stand(const Variables& variables, std::uint32_t order) {
@@ -87,7 +88,7 @@ void Recorder::stand(const Variables& variables, std::uint32_t order) {
   }
 }
 
-void Recorder::set_variable(std::string_view name, Bytes value) {
+void Recorder::set_variable(std::string_view name, Output value) {
   MutexLock lock(mutex_);
   variables_[std::string(name)].value = value;
   loose_[std::string(name)] = std::move(value);

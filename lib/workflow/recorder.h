@@ -37,9 +37,9 @@ class Recorder {
 
   [[nodiscard]] std::optional<NodeRow> node(std::string_view name) const;
   [[nodiscard]] std::map<std::string, NodeRow> nodes() const;
-  [[nodiscard]] std::optional<Bytes> variable(std::string_view name) const;
+  [[nodiscard]] std::optional<Output> variable(std::string_view name) const;
   // Variables that belong to no node; kept with the next checkpoint.
-  void set_variable(std::string_view name, Bytes value);
+  void set_variable(std::string_view name, Output value);
   // A step in steps is passed that has a row already, with `kept` in it: its variables stand now,
   // and what was set before it waits for no other row.
   void passed(const Variables& kept);
@@ -120,11 +120,11 @@ class Recorder {
   mutable Mutex mutex_;
   std::map<std::string, NodeRow, std::less<>> nodes_ ONCE_GUARDED_BY(mutex_);
   struct Variable {
-    Bytes value{};
+    Output value{};
     std::uint32_t order = 0;  // of the row that set it
   };
   std::map<std::string, Variable, std::less<>> variables_ ONCE_GUARDED_BY(mutex_);
-  std::map<std::string, Bytes> loose_ ONCE_GUARDED_BY(mutex_);  // that belong to no node
+  std::map<std::string, Output> loose_ ONCE_GUARDED_BY(mutex_);  // that belong to no node
   Rows waiting_ ONCE_GUARDED_BY(mutex_);
   CheckpointFigures figures_ ONCE_GUARDED_BY(mutex_);
   Duration counted_until_ ONCE_GUARDED_BY(mutex_);        // since boot; of figures_.running

@@ -293,11 +293,11 @@ Result<void> StepContext::sleep_until(std::string_view name, Time due) {
   return impl_.sleep(name, [due](Time) { return due; });
 }
 
-std::optional<Bytes> StepContext::variable_of(std::string_view variable) const {
+std::optional<internal::Output> StepContext::variable_of(std::string_view variable) const {
   return impl_.scope.recorder.variable(variable);
 }
 
-void StepContext::set_variable(std::string_view variable, Bytes value) {
+void StepContext::set_variable(std::string_view variable, internal::Output value) {
   impl_.scope.recorder.set_variable(variable, std::move(value));
 }
 
