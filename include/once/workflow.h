@@ -40,7 +40,9 @@
 // that is done is repeated. work_unknown() puts the run in doubt; `once resolve` decides, and
 // `rerun` means that the node is run again. Any other error, and an exception, counts as
 // retryable, without being tried again in the same run. Of a graph the nodes that do not depend on
-// what failed are finished first.
+// what failed are finished first; only timers are not waited for, unless they are due within
+// RunOptions::wait_for_timers. What comes after such a timer runs when a run that was given back is
+// gone on with, and never if the failure was definite.
 //
 // Source of the form with steps: the durable functions of Azure (S. Burckhardt et al., "Durable
 // Functions: Semantics for Stateful Serverless", 2021).
@@ -143,7 +145,9 @@ class NodeContext {
   [[nodiscard]] const std::string& name() const;
   [[nodiscard]] const std::string& run_id() const;
   [[nodiscard]] const Key& key() const;
-  // Which try of this node it is, over all runs; from 1.
+  // Which try of this node it is, from 1, over all runs as far as they are known: what failed is
+  // kept with its tries. Tries at which the process died count with the strategy after_each, which
+  // notes each as it begins (a power cut may take the note away), and not with the others.
   [[nodiscard]] std::uint32_t attempt() const;
   // The run's fencing token: systems downstream may refuse a smaller one.
   [[nodiscard]] Token token() const;
@@ -403,8 +407,9 @@ class Workflow {
   // are passed on, after what is done was kept and the run given back.
   Result<WorkflowRun> run(Store& store, std::string_view id, const RunOptions& options = {}) const;
 
-  // Goes on with every run of `workflows` that was broken off, whose timer is due, or, with
-  // `given_back`, that was given back after a failure or a stop at least `given_back` ago. Those
+  // Goes on with every run of `workflows` that was broken off, that sleeps until a timer which is
+  // due, or, with `given_back`, that was given back after a failure or a stop at least `given_back`
+  // ago: that does not sleep, whatever timers it has set. Those
   // that somebody is at work on are left alone. One after the other; tells `visit` what came of
   // each, until it returns false; passes the first exception of the work on at the end. `options`:
   // stop, wait_for_timers, accept_changes and faults count. Costs a look at every record of the
@@ -451,8 +456,9 @@ class Workflow {
 };
 
 // Runs workflows in the background: goes on with what a crash left when it starts, and with timers
-// when they are due, on one thread of its own. A look costs what resume_all() does; timers that it
-// found are kept until they are due, and are woken without another look.
+// when they are due, on one thread of its own, one run after the other. A look costs what
+// resume_all() does; timers that it found are kept until they are due, and are woken without
+// another look: at once, or when the run at hand has ended or gone to sleep.
 //
 //   once::WorkflowRunner runner(store, {order, refund});
 //
@@ -461,7 +467,7 @@ class Workflow {
 class WorkflowRunner {
  public:
   struct Options {
-    // How often to look for what other processes left. Timers known here are not late.
+    // How often to look for what other processes left. Timers known here do not wait for that.
     Duration interval = std::chrono::seconds(30);
     // What failed and was given back is tried again after this; nullopt: never.
     std::optional<Duration> given_back = std::chrono::minutes(1);

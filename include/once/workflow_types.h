@@ -209,7 +209,7 @@ struct NodeState {
   bool defined = true;  // false: left by an earlier definition
   NodeStatus status = NodeStatus::pending;
   std::uint32_t order = 0;     // in which it finished (graph) or was asked for (steps); from 1
-  std::uint32_t attempts = 0;  // begun, in all runs
+  std::uint32_t attempts = 0;  // begun, in all runs, as far as NodeContext::attempt() tells
   Time started_at{};           // of the last attempt; 0: none
   Time finished_at{};
   Time due{};                                // of a timer
