@@ -40,7 +40,9 @@
 // that is done is repeated. work_unknown() puts the run in doubt; `once resolve` decides, and
 // `rerun` means that the node is run again. Any other error, and an exception, counts as
 // retryable, without being tried again in the same run. Of a graph the nodes that do not depend on
-// what failed are finished first.
+// what failed are finished first; only timers are not waited for, unless they are due within
+// RunOptions::wait_for_timers. What comes after such a timer runs when a run that was given back is
+// gone on with, and never if the failure was definite.
 //
 // Source of the form with steps: the durable functions of Azure (S. Burckhardt et al., "Durable
 // Functions: Semantics for Stateful Serverless", 2021).
@@ -67,7 +69,7 @@ namespace once {
 
 namespace internal {
 
-// The output of a node as bytes; nullopt stands for null.
+// The output of a node, or the value of a variable, as bytes; nullopt stands for null.
 using Output = std::optional<Bytes>;
 
 // Calls `call` and encodes what it returns: T, void or Result<T>.
@@ -92,11 +94,11 @@ Result<Output> output_of(Call&& call) {
   }
 }
 
-// What get() of a variable returns, of the bytes that are kept for it, if any.
+// What get() of a variable returns, of what is kept for it, if anything is.
 template <class T>
-Result<std::optional<T>> variable_as(const std::optional<Bytes>& kept) {
+Result<std::optional<T>> variable_as(const std::optional<Output>& kept) {
   if (!kept) return std::optional<T>{};
-  auto value = Codec<T>::decode(kept);
+  auto value = Codec<T>::decode(*kept);
   if (!value) return std::unexpected(std::move(value.error()));
   return std::optional<T>(std::move(*value));
 }
@@ -134,7 +136,7 @@ class NodeContext {
   template <class T>
     requires(!std::convertible_to<const T&, std::string_view>)
   void set(std::string_view variable, const T& value) {
-    set_variable(variable, Codec<T>::encode(value).value_or(Bytes()));
+    set_variable(variable, Codec<T>::encode(value));
   }
   void set(std::string_view variable, std::string_view bytes) {
     set_variable(variable, Bytes(bytes));
@@ -143,20 +145,24 @@ class NodeContext {
   [[nodiscard]] const std::string& name() const;
   [[nodiscard]] const std::string& run_id() const;
   [[nodiscard]] const Key& key() const;
-  // Which try of this node it is, over all runs; from 1.
+  // Which try of this node it is, from 1, over all runs as far as they are known: what failed is
+  // kept with its tries. Tries at which the process died count with the strategy after_each, which
+  // notes each as it begins (a power cut may take the note away), and not with the others.
   [[nodiscard]] std::uint32_t attempt() const;
   // The run's fencing token: systems downstream may refuse a smaller one.
   [[nodiscard]] Token token() const;
   // The same for every try of this node of this run, and for no other: an idempotency key for the
-  // other side. "tenant/workflow:NAME/ID#NODE", escaped as Key::to_string() does.
+  // other side. "tenant/workflow:NAME/ID@ORIGIN#NODE", escaped as Key::to_string() does; ORIGIN is
+  // the token that the run was begun with, so that a run begun anew under the id of one that was
+  // removed, or whose retention is over, has keys of its own.
   [[nodiscard]] std::string step_key() const;
   // Asked to end early: the run was stopped, or has lost its lease.
   [[nodiscard]] std::stop_token stop() const;
 
  private:
   [[nodiscard]] Result<internal::Output> output_of(std::string_view node) const;
-  [[nodiscard]] std::optional<Bytes> variable_of(std::string_view variable) const;
-  void set_variable(std::string_view variable, Bytes value);
+  [[nodiscard]] std::optional<internal::Output> variable_of(std::string_view variable) const;
+  void set_variable(std::string_view variable, internal::Output value);
 
   Impl& impl_;
 };
@@ -176,9 +182,10 @@ class StepContext {
   // NodeContext&, and returns T, void or Result<T>, for a T with a Codec. Names are given once in
   // a run: put a number into the name within a loop.
   // Errors: the work's own, after its retries; mismatch (another step stood here when the run
-  // began, or a definition changed); invalid_argument (a name given twice); wrong_type; fenced,
-  // cancelled and errors of the store, which end the run whatever the function makes of them. A
-  // definite failure is kept, and so is any other that the function went on from.
+  // began, or a definition changed); invalid_argument (a name given twice, or a step within the
+  // work of a step); wrong_type; fenced, cancelled and errors of the store, which end the run
+  // whatever the function makes of them. A definite failure is kept, and so is any other that the
+  // function went on from: before the next step begins, whatever the strategy.
   template <class F>
   auto step(std::string_view name, F&& work, const NodeOptions& options = {}) {
     using R = typename Invoke<F>::type;
@@ -223,7 +230,8 @@ class StepContext {
   Result<void> sleep(std::string_view name, Duration duration);
   Result<void> sleep_until(std::string_view name, Time due);
 
-  // As NodeContext has them. What is set here is kept with the next step.
+  // As NodeContext has them. What is set here is kept with the next step; more than
+  // Options::max_outcome_bytes of it fails the run for good.
   template <class T>
   Result<std::optional<T>> get(std::string_view variable) const {
     return internal::variable_as<T>(variable_of(variable));
@@ -231,7 +239,7 @@ class StepContext {
   template <class T>
     requires(!std::convertible_to<const T&, std::string_view>)
   void set(std::string_view variable, const T& value) {
-    set_variable(variable, Codec<T>::encode(value).value_or(Bytes()));
+    set_variable(variable, Codec<T>::encode(value));
   }
   void set(std::string_view variable, std::string_view bytes) {
     set_variable(variable, Bytes(bytes));
@@ -282,8 +290,8 @@ class StepContext {
                                     const NodeOptions& options);
   Result<internal::Output> run_transact(std::string_view name, const TransactWork& work,
                                         const NodeOptions& options);
-  [[nodiscard]] std::optional<Bytes> variable_of(std::string_view variable) const;
-  void set_variable(std::string_view variable, Bytes value);
+  [[nodiscard]] std::optional<internal::Output> variable_of(std::string_view variable) const;
+  void set_variable(std::string_view variable, internal::Output value);
 
   Impl& impl_;
 };
@@ -399,8 +407,9 @@ class Workflow {
   // are passed on, after what is done was kept and the run given back.
   Result<WorkflowRun> run(Store& store, std::string_view id, const RunOptions& options = {}) const;
 
-  // Goes on with every run of `workflows` that was broken off, whose timer is due, or, with
-  // `given_back`, that was given back after a failure or a stop at least `given_back` ago. Those
+  // Goes on with every run of `workflows` that was broken off, that sleeps until a timer which is
+  // due, or, with `given_back`, that was given back after a failure or a stop at least `given_back`
+  // ago: that does not sleep, whatever timers it has set. Those
   // that somebody is at work on are left alone. One after the other; tells `visit` what came of
   // each, until it returns false; passes the first exception of the work on at the end. `options`:
   // stop, wait_for_timers, accept_changes and faults count. Costs a look at every record of the
@@ -447,8 +456,9 @@ class Workflow {
 };
 
 // Runs workflows in the background: goes on with what a crash left when it starts, and with timers
-// when they are due, on one thread of its own. A look costs what resume_all() does; timers that it
-// found are kept until they are due, and are woken without another look.
+// when they are due, on one thread of its own, one run after the other. A look costs what
+// resume_all() does; timers that it found are kept until they are due, and are woken without
+// another look: at once, or when the run at hand has ended or gone to sleep.
 //
 //   once::WorkflowRunner runner(store, {order, refund});
 //
@@ -457,7 +467,7 @@ class Workflow {
 class WorkflowRunner {
  public:
   struct Options {
-    // How often to look for what other processes left. Timers known here are not late.
+    // How often to look for what other processes left. Timers known here do not wait for that.
     Duration interval = std::chrono::seconds(30);
     // What failed and was given back is tried again after this; nullopt: never.
     std::optional<Duration> given_back = std::chrono::minutes(1);

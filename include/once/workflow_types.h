@@ -172,7 +172,8 @@ class WorkflowFaults {
 struct RunOptions {
   std::string tenant{};
   // What the run works on, kept with it. Asking again for the same id with other input is
-  // ErrorCode::mismatch; asking without any asks for whatever it was begun with.
+  // ErrorCode::mismatch; asking without any asks for whatever it was begun with. At most
+  // Options::max_outcome_bytes, less what the definition takes: else limit_exceeded.
   std::optional<Bytes> input{};
   Duration wait = std::chrono::seconds(30);  // for a run by somebody else to end
   // Stops the run: nodes at work are told (NodeContext::stop()), no other begins, what is done is
@@ -208,14 +209,14 @@ struct NodeState {
   bool defined = true;  // false: left by an earlier definition
   NodeStatus status = NodeStatus::pending;
   std::uint32_t order = 0;     // in which it finished (graph) or was asked for (steps); from 1
-  std::uint32_t attempts = 0;  // begun, in all runs
+  std::uint32_t attempts = 0;  // begun, in all runs, as far as NodeContext::attempt() tells
   Time started_at{};           // of the last attempt; 0: none
   Time finished_at{};
   Time due{};                                // of a timer
   Token token{};                             // of the reservation that wrote it
   std::optional<Bytes> output{};             // done: what it returned; nullopt for null
   std::optional<Error> error{};              // failed
-  std::map<std::string, Bytes> variables{};  // that it set
+  std::map<std::string, Bytes> variables{};  // that it set; null is shown as empty
 };
 
 // A run as its newest checkpoint tells.

@@ -8,21 +8,24 @@
 #include "base/saturating.h"
 #include "once/clock.h"
 #include "once/key.h"
+#include "once/record.h"
 
 namespace once::workflow {
 
 // Thread-safe.
 class Failures {
  public:
-  // So much is known of a run by now; what it said before counts only once.
-  void seen(const Key& run, Duration running, std::uint32_t failures) {
+  // So much is known of a run by now; what it said before counts only once. `origin` is the token
+  // that it was begun with: what an earlier run under its key said stays as it is.
+  void seen(const Key& run, Token origin, Duration running, std::uint32_t failures) {
     MutexLock lock(mutex_);
     Seen& before = seen_[run];
+    if (before.origin != origin) before = {.origin = origin};
     const Duration more = running - before.running;
     // Less than before: what ran since the last checkpoint was lost with its process.
     running_ = more < Duration::zero() ? running_ + more : after(running_, more);
     failures_ += std::int64_t{failures} - before.failures;
-    before = {.running = running, .failures = failures};
+    before = {.origin = origin, .running = running, .failures = failures};
   }
   // The run has ended: it counts, and says nothing more.
   void forget(const Key& run) {
@@ -37,6 +40,7 @@ class Failures {
 
  private:
   struct Seen {
+    Token origin{};
     Duration running{};
     std::uint32_t failures = 0;
   };

@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/saturating.h"
-#include "base/utf8.h"
 
 namespace once::workflow {
 namespace {
@@ -222,8 +221,7 @@ void GraphRun::failed(std::size_t at, NodeRow row, Tried tried) {
   const std::string& name = tasks_[at].node->outline.name;
   row.status = NodeStatus::failed;
   row.finished_at = scope_.recorder.now();
-  row.error = tried.output.error();
-  row.error->message = cut_utf8(row.error->message, max_node_error_bytes);
+  row.error = error_to_keep(tried.output.error());
   if (auto kept = scope_.recorder.ended(name, std::move(row), true); !kept) {
     return broke_down(kept.error());
   }

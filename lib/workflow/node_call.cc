@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "base/saturating.h"
+#include "base/utf8.h"
+#include "model/fields.h"
 
 namespace once {
 
@@ -34,7 +36,8 @@ Token NodeContext::token() const {
 }
 
 std::string NodeContext::step_key() const {
-  return key().to_string() + "#" + escape(name());
+  return fmt::format("{}@{}#{}", key().to_string(), impl_.scope.recorder.origin().value,
+                     escape(name()));
 }
 
 std::stop_token NodeContext::stop() const {
@@ -50,13 +53,13 @@ Result<internal::Output> NodeContext::output_of(std::string_view node) const {
   return row ? std::move(row->output) : std::nullopt;
 }
 
-std::optional<Bytes> NodeContext::variable_of(std::string_view variable) const {
+std::optional<internal::Output> NodeContext::variable_of(std::string_view variable) const {
   const auto own = impl_.variables.find(variable);
   if (own != impl_.variables.end()) return own->second;
   return impl_.scope.recorder.variable(variable);
 }
 
-void NodeContext::set_variable(std::string_view variable, Bytes value) {
+void NodeContext::set_variable(std::string_view variable, internal::Output value) {
   impl_.variables[std::string(variable)] = std::move(value);
 }
 
@@ -64,6 +67,8 @@ void NodeContext::set_variable(std::string_view variable, Bytes value) {
 
 namespace once::workflow {
 namespace {
+
+constexpr std::size_t max_node_error_bytes = 4096;  // of the message
 
 // What a node that succeeded leaves in its row. One too large to keep fails for good, since it must
 // not be done again.
@@ -172,6 +177,12 @@ bool wait_until(const Clock& clock, Duration deadline, const std::stop_token& st
     changed.wait_until(mutex, clock, deadline);
   }
   return !stop.stop_requested();
+}
+
+Error error_to_keep(Error error) {
+  error.message = cut_utf8(error.message, max_node_error_bytes);
+  error.failure_code = cut_utf8(error.failure_code, model::max_code_bytes);
+  return error;
 }
 
 Error error_of_node(const std::string& node, Error error) {

@@ -36,9 +36,6 @@ struct Ending {
   Time until{};                 // of stopped: it only waited for a timer, which is due then
 };
 
-// Of what is kept of a node's failure.
-inline constexpr std::size_t max_node_error_bytes = 4096;
-
 struct NodeCall {
   const std::string& name;
   const std::vector<std::string>& after;
@@ -63,6 +60,8 @@ struct Tried {
 // Waits until the clock reads `deadline` since boot. False if the run is to stop.
 [[nodiscard]] bool wait_until(const Clock& clock, Duration deadline, const std::stop_token& stop);
 
+// The error of a node as it is kept, its texts cut where they are long.
+[[nodiscard]] Error error_to_keep(Error error);
 // The error of a node, naming it.
 [[nodiscard]] Error error_of_node(const std::string& node, Error error);
 
@@ -75,7 +74,7 @@ class NodeContext::Impl {
   workflow::RunScope& scope;
   const workflow::NodeCall& call;
   std::uint32_t attempt = 1;
-  std::map<std::string, Bytes, std::less<>> variables{};  // that it set
+  std::map<std::string, workflow::Output, std::less<>> variables{};  // that it set
 };
 
 }  // namespace once

@@ -35,6 +35,7 @@ Recorder::Recorder(Store::Impl& store, Reservation reservation, const Workflow::
                    std::stop_source stop)
     : store_(store),
       reservation_(std::move(reservation)),
+      origin_(loaded.found ? loaded.found->record.origin : reservation_.token),
       definition_(definition),
       faults_(std::move(faults)),
       stop_(std::move(stop)),
@@ -73,10 +74,11 @@ std::map<std::string, NodeRow> Recorder::nodes() const {
   return {nodes_.begin(), nodes_.end()};
 }
 
-std::optional<Bytes> Recorder::variable(std::string_view name) const {
+std::optional<Output> Recorder::variable(std::string_view name) const {
   MutexLock lock(mutex_);
   const auto at = variables_.find(name);
-  return at == variables_.end() ? std::nullopt : std::optional(at->second.value);
+  if (at == variables_.end()) return std::nullopt;
+  return at->second.value;
 }
 
 void Recorder::stand(const Variables& variables, std::uint32_t order) {
@@ -86,10 +88,10 @@ void Recorder::stand(const Variables& variables, std::uint32_t order) {
   }
 }
 
-void Recorder::set_variable(std::string_view name, Bytes value) {
+void Recorder::set_variable(std::string_view name, Output value) {
   MutexLock lock(mutex_);
   variables_[std::string(name)].value = value;
-  loose_.emplace_back(name, std::move(value));
+  loose_[std::string(name)] = std::move(value);
 }
 
 void Recorder::passed(const Variables& kept) {
@@ -124,8 +126,25 @@ Result<void> Recorder::strike(std::string_view node, NodeMoment moment) {
   return std::unexpected(died);
 }
 
+NodeRow Recorder::with_loose(NodeRow row) const {
+  row.variables.insert(row.variables.begin(), loose_.begin(), loose_.end());
+  return row;
+}
+
 Result<void> Recorder::check_size(const std::string& name, const NodeRow& row) const {
-  return check_checkpoint(node_row(name), encode_node(row), store_.options);
+  MutexLock lock(mutex_);
+  const Bytes data = loose_.empty() ? encode_node(row) : encode_node(with_loose(row));
+  return check_checkpoint(node_row(name), data, store_.options);
+}
+
+Result<void> Recorder::check_loose() const {
+  MutexLock lock(mutex_);
+  return loose_fits();
+}
+
+Result<void> Recorder::loose_fits() const {
+  if (loose_.empty()) return {};
+  return check_checkpoint(node_prefix, encode_node(with_loose({})), store_.options);
 }
 
 bool Recorder::is_due(bool keep) {
@@ -135,7 +154,7 @@ bool Recorder::is_due(bool keep) {
   return store_.clock->since_boot() - last_checkpoint_ >= figures_.interval;
 }
 
-std::vector<Checkpoint> Recorder::waiting(std::optional<Time> sleeps_until, bool with_loose) {
+std::vector<Checkpoint> Recorder::waiting(std::optional<Time> sleeps_until, bool and_loose) {
   MutexLock lock(mutex_);
   const Duration now = store_.clock->since_boot();
   const Duration ran = now - counted_until_;
@@ -146,7 +165,8 @@ std::vector<Checkpoint> Recorder::waiting(std::optional<Time> sleeps_until, bool
   rows.reserve(waiting_.size() + 1);
   for (const auto& [name, data] : waiting_) rows.push_back(checkpoint_of(name, data));
   ProgressRow progress{.figures = figures_, .sleeps_until = sleeps_until.value_or(Time{})};
-  if (with_loose) progress.variables = loose_;
+  // Too large a one has failed the run, or will when the function sets it again.
+  if (and_loose && loose_fits()) progress.variables.assign(loose_.begin(), loose_.end());
   ++progress.figures.checkpoints;
   rows.push_back(checkpoint_of(std::string(progress_row), encode_progress(progress)));
   return rows;
@@ -165,7 +185,7 @@ void Recorder::forget(const std::vector<Checkpoint>& written) {
 
 void Recorder::set_interval() {
   const CheckpointStrategy& strategy = definition_.options.strategy;
-  definition_.failures.seen(reservation_.key, figures_.running, figures_.failures);
+  definition_.failures.seen(reservation_.key, origin_, figures_.running, figures_.failures);
   figures_.mtbf = definition_.failures.mtbf(strategy.assumed_mtbf);
   figures_.interval = {};
   if (strategy.kind == Kind::timed) figures_.interval = strategy.interval;
@@ -251,7 +271,7 @@ Result<void> Recorder::ended(const std::string& name, NodeRow row, bool keep) {
     last_order_ = std::max(last_order_, row.order);
     stand(row.variables, row.order);
     // Those set since the step before go with this one.
-    row.variables.insert(row.variables.begin(), loose_.begin(), loose_.end());
+    row = with_loose(std::move(row));
     loose_.clear();
     waiting_[node_row(name)] = encode_node(row);
     nodes_[name] = std::move(row);
@@ -284,7 +304,7 @@ Result<void> Recorder::transact(const std::string& name,
           MutexLock lock(mutex_);
           if (row.order == 0) row.order = order != 0 ? order : ++last_order_;
           order = row.order;  // should it run again
-          row.variables.insert(row.variables.begin(), loose_.begin(), loose_.end());
+          row = with_loose(std::move(row));
         }
         rows = waiting(std::nullopt, false);  // the loose variables are in this row
         rows.push_back(checkpoint_of(node_row(name), encode_node(row)));

@@ -29,15 +29,17 @@ class Recorder {
            LoadedRun&& loaded, std::shared_ptr<WorkflowFaults> faults, std::stop_source stop);
 
   [[nodiscard]] const Reservation& reservation() const { return reservation_; }
+  // Of the reservation that began the run: tells it from others that had its key.
+  [[nodiscard]] Token origin() const { return origin_; }
   [[nodiscard]] Time now() const { return store_.engine->now(); }
 
   // ---- What is known ------------------------------------------------------------------------
 
   [[nodiscard]] std::optional<NodeRow> node(std::string_view name) const;
   [[nodiscard]] std::map<std::string, NodeRow> nodes() const;
-  [[nodiscard]] std::optional<Bytes> variable(std::string_view name) const;
+  [[nodiscard]] std::optional<Output> variable(std::string_view name) const;
   // Variables that belong to no node; kept with the next checkpoint.
-  void set_variable(std::string_view name, Bytes value);
+  void set_variable(std::string_view name, Output value);
   // A step in steps is passed that has a row already, with `kept` in it: its variables stand now,
   // and what was set before it waits for no other row.
   void passed(const Variables& kept);
@@ -78,8 +80,10 @@ class Recorder {
   [[nodiscard]] std::optional<Error> broken() const;
   // The lease was lost: found out by the heartbeat.
   void lose(const Error& error) { break_with(error); }
-  // Whether the row can be kept at all.
+  // Whether the row can be kept at all, with the variables that go along with it.
   [[nodiscard]] Result<void> check_size(const std::string& name, const NodeRow& row) const;
+  // Whether the variables that belong to no node can be kept.
+  [[nodiscard]] Result<void> check_loose() const;
 
  private:
   using Rows = std::map<std::string, Bytes>;  // by the name of the checkpoint
@@ -87,9 +91,11 @@ class Recorder {
   // With the row of progress, which is the last one. Those that wait go on waiting until forget()
   // is told.
   [[nodiscard]] std::vector<Checkpoint> waiting(std::optional<Time> sleeps_until = std::nullopt,
-                                                bool with_loose = true);
+                                                bool and_loose = true);
   void forget(const std::vector<Checkpoint>& written);
   void measured(std::chrono::microseconds cost);
+  [[nodiscard]] NodeRow with_loose(NodeRow row) const ONCE_REQUIRES(mutex_);
+  [[nodiscard]] Result<void> loose_fits() const ONCE_REQUIRES(mutex_);
   void set_interval() ONCE_REQUIRES(mutex_);
   // Has the variables of a row stand. In a graph of each variable that of the last node by `order`
   // stands, whichever is noted last: so they stand as loading finds them.
@@ -105,6 +111,7 @@ class Recorder {
 
   Store::Impl& store_;
   const Reservation reservation_;
+  const Token origin_;
   const Workflow::Impl& definition_;
   const std::shared_ptr<WorkflowFaults> faults_;
   std::stop_source stop_;
@@ -113,11 +120,11 @@ class Recorder {
   mutable Mutex mutex_;
   std::map<std::string, NodeRow, std::less<>> nodes_ ONCE_GUARDED_BY(mutex_);
   struct Variable {
-    Bytes value{};
+    Output value{};
     std::uint32_t order = 0;  // of the row that set it
   };
   std::map<std::string, Variable, std::less<>> variables_ ONCE_GUARDED_BY(mutex_);
-  Variables loose_ ONCE_GUARDED_BY(mutex_);  // variables that belong to no node
+  std::map<std::string, Output> loose_ ONCE_GUARDED_BY(mutex_);  // that belong to no node
   Rows waiting_ ONCE_GUARDED_BY(mutex_);
   CheckpointFigures figures_ ONCE_GUARDED_BY(mutex_);
   Duration counted_until_ ONCE_GUARDED_BY(mutex_);        // since boot; of figures_.running

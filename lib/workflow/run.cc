@@ -1,4 +1,5 @@
 // Workflow::run(): reserve, go on from the checkpoints, and do what the end of it asks for.
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -46,6 +47,21 @@ std::unique_ptr<ledger::Heartbeat::Beat> start_beat(Store::Impl& store,
     recorder->lose(renewed.error());
     return false;
   });
+}
+
+// Steps take their places anew. That the function went on from a failure, which in rows of earlier
+// versions shows by the step after it alone, must not be lost with them.
+void take_places_anew(Recorder& recorder) {
+  const auto rows = recorder.nodes();
+  std::uint32_t last = 0;
+  for (const auto& [name, row] : rows) last = std::max(last, row.order);
+  for (const auto& [name, row] : rows) {
+    workflow::NodeRow moved = row;
+    moved.gone_on_from =
+        row.gone_on_from || (row.status == NodeStatus::failed && row.order < last && row.order > 0);
+    moved.order = 0;
+    recorder.change(name, moved);
+  }
 }
 
 // One call of run(), or one run that resume_all() goes on with.
@@ -143,6 +159,15 @@ Result<ReserveAnswer> Attempt::reserve(const LoadedRun& loaded) {
   RunRow begun = outline_;
   begun.input = input;
   const Checkpoint row{.name = std::string(workflow::run_row), .data = workflow::encode_run(begun)};
+  if (!loaded.run) {
+    if (auto fits = check_checkpoint(row.name, row.data, inside_.options); !fits) {
+      return fail(
+          fits.error().code,
+          "run {} cannot be kept with what it is begun with: {}; keep large input elsewhere "
+          "and give a reference as RunOptions::input",
+          key_.to_string(), fits.error().message);
+    }
+  }
   ReserveHooks hooks;
   hooks.on_grant = [&](const ledger::Moment& moment, engine::Change& granted) {
     // A record that goes on has a row, by whoever began it, unless one of an earlier version died
@@ -215,12 +240,7 @@ Result<WorkflowRun> Attempt::carry_out(const Reservation& reservation, LoadedRun
                  .id = key_.id};
   outline_.input = input_;
   if (begun_before && options_.accept_changes && definition_.steps) {
-    // Steps take their places anew.
-    for (auto& [name, row] : recorder->nodes()) {
-      workflow::NodeRow moved = row;
-      moved.order = 0;
-      recorder->change(name, moved);
-    }
+    take_places_anew(*recorder);
   }
   WorkflowRun result;
   Ending ending;

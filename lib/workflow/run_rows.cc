@@ -1,5 +1,7 @@
 #include "workflow/run_rows.h"
 
+#include <algorithm>
+
 #include "base/coding.h"
 #include "base/error.h"
 #include "model/fields.h"
@@ -8,7 +10,13 @@ namespace once::workflow {
 namespace {
 
 constexpr std::uint8_t layout_version = 1;
+constexpr std::uint8_t node_version = 2;
 constexpr std::uint8_t progress_version = 2;
+constexpr std::uint8_t progress_version_of_null = 3;  // where a variable is null
+
+// Of a node of version 2. Version 1 has none, and is written where there is none.
+constexpr std::uint8_t gone_on_from_flag = 1;
+constexpr std::uint8_t null_flag = 2;  // a variable is null
 
 void write_optional(Writer& out, const std::optional<Bytes>& value) {
   out.u8(value ? 1 : 0);
@@ -22,22 +30,39 @@ bool read_optional(Reader& in, std::optional<Bytes>& value) {
   return there <= 1;
 }
 
+bool has_null(const Variables& variables) {
+  return std::ranges::any_of(variables, [](const auto& variable) { return !variable.second; });
+}
+
+// As versions before wrote them unless one is null, so that these can go on reading them.
 void write_variables(Writer& out, const Variables& variables) {
+  const bool may_be_null = has_null(variables);
   out.u32(static_cast<std::uint32_t>(variables.size()));
   for (const auto& [name, value] : variables) {
     out.string(name);
-    out.string(value);
+    if (may_be_null) {
+      write_optional(out, value);
+    } else {
+      out.string(*value);
+    }
   }
 }
 
-// Stops at the end of the input, however large the count says it is.
-void read_variables(Reader& in, Variables& variables) {
+// Stops at the end of the input, however large the count says it is. False for what
+// write_variables() would not have written.
+bool read_variables(Reader& in, Variables& variables, bool may_be_null) {
   const std::uint32_t count = in.u32();
   for (std::uint32_t i = 0; i < count && in.ok(); ++i) {
     std::string name(in.string());
-    Bytes value(in.string());
+    std::optional<Bytes> value;
+    if (!may_be_null) {
+      value = Bytes(in.string());
+    } else if (!read_optional(in, value)) {
+      return false;
+    }
     if (in.ok()) variables.emplace_back(std::move(name), std::move(value));
   }
+  return has_null(variables) == may_be_null;
 }
 
 void write_duration(Writer& out, Duration duration) {
@@ -120,7 +145,10 @@ Result<RunRow> decode_run(ByteView data) {
 Bytes encode_node(const NodeRow& row) {
   Bytes data;
   Writer out(data);
-  out.u8(layout_version);
+  std::uint8_t flags = row.gone_on_from ? gone_on_from_flag : 0;
+  if (has_null(row.variables)) flags |= null_flag;
+  out.u8(flags == 0 ? layout_version : node_version);
+  if (flags != 0) out.u8(flags);
   model::write_enum(out, row.status);
   out.u32(row.order);
   out.u32(row.attempts);
@@ -137,9 +165,13 @@ Bytes encode_node(const NodeRow& row) {
 
 Result<NodeRow> decode_node(ByteView data) {
   Reader in(data);
-  if (auto opened = open(in, node_prefix); !opened) return pass(opened);
+  auto version = open(in, node_prefix, node_version);
+  if (!version) return pass(version);
   NodeRow row;
-  bool good = model::read_enum(in, NodeStatus::sleeping, row.status);
+  const std::uint8_t flags = *version >= 2 ? in.u8() : 0;
+  row.gone_on_from = (flags & gone_on_from_flag) != 0;
+  bool good = *version == 1 || (flags != 0 && flags <= (gone_on_from_flag | null_flag));
+  good = model::read_enum(in, NodeStatus::sleeping, row.status) && good;
   row.order = in.u32();
   row.attempts = in.u32();
   row.started_at = model::read_time(in);
@@ -152,7 +184,7 @@ Result<NodeRow> decode_node(ByteView data) {
   error.message = in.string();
   good = good && (code != 0 || (error.failure_code.empty() && error.message.empty()));
   if (code != 0) row.error = std::move(error);
-  read_variables(in, row.variables);
+  good = read_variables(in, row.variables, (flags & null_flag) != 0) && good;
   if (!good || !in.done()) return damaged(node_prefix);
   return row;
 }
@@ -161,7 +193,9 @@ Bytes encode_progress(const ProgressRow& row) {
   const CheckpointFigures& figures = row.figures;
   Bytes data;
   Writer out(data);
-  out.u8(row.sleeps_until ? progress_version : layout_version);
+  const bool tells_null = has_null(row.variables);
+  const bool tells_sleep = tells_null || row.sleeps_until;
+  out.u8(tells_null ? progress_version_of_null : tells_sleep ? progress_version : layout_version);
   model::write_enum(out, figures.strategy);
   out.u64(figures.checkpoints);
   out.u64(static_cast<std::uint64_t>(figures.cost.count()));
@@ -170,24 +204,24 @@ Bytes encode_progress(const ProgressRow& row) {
   out.u32(figures.failures);
   write_duration(out, figures.running);
   write_variables(out, row.variables);
-  if (row.sleeps_until) model::write_time(out, *row.sleeps_until);
+  if (tells_sleep) model::write_time(out, row.sleeps_until.value_or(Time{}));
   return data;
 }
 
 Result<ProgressRow> decode_progress(ByteView data) {
   Reader in(data);
-  auto version = open(in, progress_row, progress_version);
+  auto version = open(in, progress_row, progress_version_of_null);
   if (!version) return pass(version);
   ProgressRow row;
   CheckpointFigures& figures = row.figures;
-  const bool good = model::read_enum(in, CheckpointStrategy::Kind::adaptive, figures.strategy);
+  bool good = model::read_enum(in, CheckpointStrategy::Kind::adaptive, figures.strategy);
   figures.checkpoints = in.u64();
   figures.cost = std::chrono::microseconds(in.u64());
   figures.mtbf = Duration(in.i64());
   figures.interval = Duration(in.i64());
   figures.failures = in.u32();
   figures.running = Duration(in.i64());
-  read_variables(in, row.variables);
+  good = read_variables(in, row.variables, *version == progress_version_of_null) && good;
   if (*version >= 2) row.sleeps_until = model::read_time(in);
   if (!good || !in.done()) return damaged(progress_row);
   return row;

@@ -12,10 +12,13 @@
 //   node      u8 version 1, u8 status, u32 order, u32 attempts, i64 started_at, i64 finished_at,
 //             i64 due, opt output, u8 error code (0: none), str failure code, str message,
 //             variables
+//             version 2, where one of these holds, has u8 flags behind the version: 1, it failed,
+//             and the function went on from that; 2, a variable is null
 //   progress  u8 version 2, u8 strategy, u64 checkpoints, u64 cost in microseconds, i64 mtbf,
 //             i64 interval, u32 failures, i64 running, variables, i64 sleeps until (0: it does
-//             not); version 1 ends before that, and does not tell
-//   variables u32 count, then str name and str value each
+//             not); version 1 ends before that, and does not tell; version 3 is version 2 where a
+//             variable is null
+//   variables u32 count, then str name and str value each; opt value where one of them is null
 //
 // All numbers little-endian; `str` is a 32-bit length and that many bytes; `opt` a byte 0, or a
 // byte 1 and a str. Times are milliseconds since the epoch, durations milliseconds.
@@ -63,7 +66,7 @@ struct RunRow {
   friend bool operator==(const RunRow&, const RunRow&) = default;
 };
 
-using Variables = std::vector<std::pair<std::string, Bytes>>;
+using Variables = std::vector<std::pair<std::string, std::optional<Bytes>>>;  // nullopt: null
 
 struct NodeRow {
   NodeStatus status = NodeStatus::pending;
@@ -75,6 +78,8 @@ struct NodeRow {
   std::optional<Bytes> output{};
   std::optional<Error> error{};
   Variables variables{};
+  // It failed, and the function in steps began another one after it: it is to fail the same again.
+  bool gone_on_from = false;
 };
 
 struct ProgressRow {

@@ -27,7 +27,8 @@ NodeState state_of(const std::string& name, const LoadedNode& node) {
                   .token = node.token,
                   .output = node.row.output};
   if (node.row.status == NodeStatus::failed) state.error = node.row.error;
-  for (const auto& [variable, value] : node.row.variables) state.variables[variable] = value;
+  for (const auto& [variable, value] : node.row.variables)
+    state.variables[variable] = value.value_or(Bytes());
   return state;
 }
 
@@ -70,9 +71,10 @@ std::map<std::string, Bytes> variables_of(const LoadedRun& loaded) {
   }
   std::map<std::string, Bytes> variables;
   for (const auto& [order, row] : rows) {
-    for (const auto& [name, value] : row->variables) variables[name] = value;
+    for (const auto& [name, value] : row->variables) variables[name] = value.value_or(Bytes());
   }
-  for (const auto& [name, value] : loaded.progress.variables) variables[name] = value;
+  for (const auto& [name, value] : loaded.progress.variables)
+    variables[name] = value.value_or(Bytes());
   return variables;
 }
 

@@ -1,10 +1,10 @@
 #include "workflow/step_run.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "base/saturating.h"
-#include "base/utf8.h"
 
 namespace once {
 
@@ -35,7 +35,16 @@ std::unexpected<Error> StepContext::Impl::end_stopped() {
                                                scope.recorder.reservation().key.to_string())}});
 }
 
+Result<void> StepContext::Impl::check_not_within(std::string_view name) const {
+  if (at_work_ == nullptr) return {};
+  return fail(ErrorCode::invalid_argument,
+              "step '{}' is asked for within the work of step '{}'; ask for it in the function "
+              "itself, before that one or after it",
+              name, *at_work_);
+}
+
 Result<void> StepContext::Impl::take_place(const std::string& name) {
+  if (auto checked = check_not_within(name); !checked) return checked;
   if (ended_) return std::unexpected(ended_->error);
   if (scope.stopping()) return end_stopped();
   if (auto checked = workflow::check_node_name(name); !checked) return checked;
@@ -64,21 +73,44 @@ Result<void> StepContext::Impl::take_place(const std::string& name) {
                             scope.recorder.reservation().key.to_string(), what)}});
 }
 
+// That a step failed is on disk by now, but not that it is to be answered so: without that the
+// function would take the other way when it is run again.
+void StepContext::Impl::go_on() {
+  if (!failed_) return;
+  const std::string name = *std::exchange(failed_, std::nullopt);
+  auto row = scope.recorder.node(name);
+  if (!row) return;
+  row->gone_on_from = true;
+  scope.recorder.change(name, *row);
+  unkept_ = true;
+}
+
+Result<void> StepContext::Impl::check_variables() {
+  auto fits = scope.recorder.check_loose();
+  if (fits) return fits;
+  return end({.kind = Ending::Kind::failed,
+              .error = work_failed("variables_too_large",
+                                   "the variables that were set since the last step cannot be "
+                                   "kept: " +
+                                       fits.error().message +
+                                       "; keep large ones elsewhere and set a reference")});
+}
+
 std::optional<Result<internal::Output>> StepContext::Impl::answer(const std::string& name,
                                                                   NodeRow& row) {
-  if (row.order != place_) {
-    row.order = place_;
-    if (row.status == NodeStatus::done) scope.recorder.change(name, row);
-  }
+  const bool moved = std::exchange(row.order, place_) != place_;
   if (row.status == NodeStatus::done) {
+    if (moved) scope.recorder.change(name, row);
     ++skipped_;
     scope.recorder.passed(row.variables);
     return Result<internal::Output>(std::move(row.output));
   }
   if (row.status != NodeStatus::failed || !row.error) return std::nullopt;
-  // A failure that the function went on from must be the same again.
-  const bool went_on = recorded_.upper_bound(place_) != recorded_.end();
-  if (row.error->code != ErrorCode::work_failed && !went_on) return std::nullopt;
+  // A failure that the function went on from must be the same again. Earlier versions did not note
+  // that: it shows only by the step after it, if that is there.
+  const bool gone_on_from = row.gone_on_from || recorded_.upper_bound(place_) != recorded_.end();
+  if (row.error->code != ErrorCode::work_failed && !gone_on_from) return std::nullopt;
+  if (moved) scope.recorder.change(name, row);
   ++skipped_;
   scope.recorder.passed(row.variables);
   Error error = *row.error;
@@ -91,6 +123,7 @@ Result<internal::Output> StepContext::Impl::step(const Asked& asked) {
     return pass(checked);
   }
   if (auto taken = take_place(asked.name); !taken) return pass(taken);
+  go_on();
   NodeRow row = scope.recorder.node(asked.name).value_or(NodeRow{.order = place_});
   if (auto known = answer(asked.name, row)) return std::move(*known);
   return run_step(asked, std::move(row));
@@ -100,6 +133,11 @@ Result<internal::Output> StepContext::Impl::run_step(const Asked& asked, NodeRow
   static const std::vector<std::string> nothing;
   const workflow::NodeCall call{
       .name = asked.name, .after = nothing, .work = asked.work, .transact = asked.transact};
+  if (auto fits = check_variables(); !fits) return pass(fits);
+  // What the function went on from is kept before this step can have any effect.
+  if (std::exchange(unkept_, false)) {
+    if (auto kept = scope.recorder.flush(); !kept) return end_stopped();
+  }
   for (std::uint32_t tries = 1;; ++tries) {
     if (scope.stopping()) return end_stopped();
     row.status = NodeStatus::running;
@@ -107,7 +145,9 @@ Result<internal::Output> StepContext::Impl::run_step(const Asked& asked, NodeRow
     row.started_at = scope.recorder.now();
     if (auto noted = scope.recorder.started(asked.name, row); !noted) return end_stopped();
     if (tries == 1) ++executed_;
+    at_work_ = &asked.name;
     Tried tried = workflow::try_node(scope, call, row);
+    at_work_ = nullptr;
     if (scope.recorder.broken()) return end_stopped();
     if (tried.output) {
       if (asked.transact == nullptr) {
@@ -133,11 +173,13 @@ Result<internal::Output> StepContext::Impl::fail_step(const Asked& asked, NodeRo
   row.status = NodeStatus::failed;
   row.variables.clear();  // of an earlier try, which go into it anew
   row.finished_at = scope.recorder.now();
-  row.error = tried.output.error();
-  row.error->message = cut_utf8(row.error->message, workflow::max_node_error_bytes);
+  row.error = workflow::error_to_keep(tried.output.error());
   auto kept = scope.recorder.ended(asked.name, std::move(row), true);
   if (!kept) return end_stopped();
-  if (!tried.thrown) return std::move(tried.output);
+  if (!tried.thrown) {
+    if (tried.output.error().code != ErrorCode::work_failed) failed_ = asked.name;
+    return std::move(tried.output);
+  }
   // Whatever the function makes of it, it cannot be had the same again: the run ends.
   (void)end({.kind = Ending::Kind::failed,
              .error = workflow::error_of_node(asked.name, tried.output.error()),
@@ -149,6 +191,7 @@ Result<void> StepContext::Impl::sleep(std::string_view asked,
                                       const std::function<Time(Time)>& due_at) {
   const std::string name(asked);
   if (auto taken = take_place(name); !taken) return taken;
+  go_on();
   NodeRow row = scope.recorder.node(name).value_or(NodeRow{.order = place_});
   if (auto known = answer(name, row)) {
     if (!*known) return pass(*known);
@@ -161,6 +204,7 @@ Result<void> StepContext::Impl::sleep(std::string_view asked,
     row.attempts = 1;
     row.started_at = scope.recorder.now();
     row.due = due_at(row.started_at);
+    if (auto fits = check_variables(); !fits) return fits;
     if (auto kept = scope.recorder.ended(name, row, true); !kept) return end_stopped();
     row = scope.recorder.node(name).value_or(row);  // with what was set before it
   }
@@ -200,6 +244,7 @@ Ending StepContext::Impl::returned(Result<internal::Output> result) {
     if (gave_up) return {.kind = Ending::Kind::stopped};
     return {.kind = Ending::Kind::failed, .error = error};
   }
+  if (!check_variables()) return std::move(*ended_);
   const auto left = recorded_.upper_bound(place_);
   if (left != recorded_.end() && !scope.options.accept_changes) {
     return {
@@ -248,11 +293,11 @@ Result<void> StepContext::sleep_until(std::string_view name, Time due) {
   return impl_.sleep(name, [due](Time) { return due; });
 }
 
-std::optional<Bytes> StepContext::variable_of(std::string_view variable) const {
+std::optional<internal::Output> StepContext::variable_of(std::string_view variable) const {
   return impl_.scope.recorder.variable(variable);
 }
 
-void StepContext::set_variable(std::string_view variable, Bytes value) {
+void StepContext::set_variable(std::string_view variable, internal::Output value) {
   impl_.scope.recorder.set_variable(variable, std::move(value));
 }
 

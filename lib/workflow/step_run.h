@@ -31,11 +31,18 @@ class StepContext::Impl {
   workflow::RunScope& scope;
 
  private:
+  // A step's work must ask for no other: once it is done, nobody would ask for that one again.
+  Result<void> check_not_within(std::string_view name) const;
   // Takes the next place for the step `name`. Errors: whatever ended the run, and a step that does
   // not belong here.
   Result<void> take_place(const std::string& name);
   [[nodiscard]] std::unexpected<Error> end(workflow::Ending ending);
   [[nodiscard]] std::unexpected<Error> end_stopped();
+  // Notes that the function begins another step after the one that failed before, if one did.
+  void go_on();
+  // What the function set must be kept before anything runs that it belongs to. Too large, it ends
+  // the run for good.
+  Result<void> check_variables();
   // A step that is done, or whose failure is kept; nullopt: it is to run.
   [[nodiscard]] std::optional<Result<internal::Output>> answer(const std::string& name,
                                                                workflow::NodeRow& row);
@@ -47,7 +54,10 @@ class StepContext::Impl {
   std::map<std::uint32_t, std::string> recorded_{};  // steps that are known, by their place
   std::set<std::string, std::less<>> asked_{};
   std::uint32_t place_ = 0;
+  std::optional<std::string> failed_{};  // the step before, if it failed and may be tried again
   std::optional<workflow::Ending> ended_{};
+  bool unkept_ = false;                   // it was gone on from, which may not be on disk
+  const std::string* at_work_ = nullptr;  // the step whose work is running
   std::uint32_t executed_ = 0;
   std::uint32_t skipped_ = 0;
 };

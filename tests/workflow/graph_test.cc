@@ -319,7 +319,8 @@ TEST_CASE("a node has a key of its own that every try of it has, and the run's t
         ErrorCode::work_retryable);
   works = true;
   value_of(workflow.run(store, "id", {.tenant = "t"}));
-  CHECK(keys == std::vector<std::string>(2, "t/workflow:w%2Fx/id#a%231"));
+  const std::string origin = std::to_string(tokens[0].value);
+  CHECK(keys == std::vector<std::string>(2, "t/workflow:w%2Fx/id@" + origin + "#a%231"));
   CHECK(tokens[1] > tokens[0]);
 }
 
@@ -409,6 +410,43 @@ TEST_CASE("an output too large to keep is a definite failure: the node is not ru
   CHECK(run.error().failure_code == "output_too_large");
   CHECK(error_of(workflow.run(store, "1")) == ErrorCode::work_failed);
   CHECK(ran == 1);
+}
+
+TEST_CASE("beside a failure nodes are finished, and timers are waited for only if that was asked") {
+  for (const bool definite : {false, true}) {
+    for (const Duration wait : {Duration(0), Duration(50ms)}) {
+      CAPTURE(definite);
+      CAPTURE(wait.count());
+      Store store = value_of(Store::open("memory:"));
+      Book book;
+      bool works = false;
+      Workflow workflow("w", {.threads = 1});
+      workflow
+          .node("bad", {},
+                [&]() -> Result<void> {
+                  if (works) return {};
+                  return std::unexpected(definite ? work_failed("no", "no")
+                                                  : work_retryable("later"));
+                })
+          .node("beside", {}, [&] { book.ran("beside"); })
+          .sleep("timer", {}, 20ms)
+          .node("behind", {"timer"}, [&] { book.ran("behind"); });
+      CHECK(error_of(workflow.run(store, "1", {.wait_for_timers = wait})) ==
+            (definite ? ErrorCode::work_failed : ErrorCode::work_retryable));
+      CHECK(book.count("beside") == 1);
+      CHECK(book.count("behind") == (wait > 0ms ? 1 : 0));
+      if (definite) continue;
+      // It does not sleep: only by `given_back` is it gone on with, though its timer is due.
+      works = true;
+      std::this_thread::sleep_for(30ms);
+      CHECK(!state_of(store, workflow, "1").sleeping_until);
+      value_of(Workflow::resume_all(store, {workflow}, {}, {}, std::nullopt));
+      CHECK(state_of(store, workflow, "1").status == Status::released);
+      value_of(Workflow::resume_all(store, {workflow}));
+      CHECK(state_of(store, workflow, "1").status == Status::completed);
+      CHECK(book.count("behind") == 1);
+    }
+  }
 }
 
 TEST_CASE("retention: a finished run is gone after it, a broken-off one is not") {

@@ -140,12 +140,23 @@ TEST_CASE("the bytes of a node") {
   CHECK(back.error->failure_code == "c");
   CHECK(back.variables == row.variables);
   CHECK(back.due == row.due);
-  check_hostile<NodeRow>(bytes, decode_node, encode_node);
+  check_hostile<NodeRow>(bytes, decode_node, encode_node, 2);
   NodeRow null;
   null.status = NodeStatus::done;
   CHECK(!value_of(decode_node(encode_node(null))).output);
   null.output = "";
   CHECK(value_of(decode_node(encode_node(null))).output == "");
+}
+
+TEST_CASE("the bytes of a node that failed and was gone on from") {
+  NodeRow row = node_row_sample();
+  const Bytes before = encode_node(row);
+  row.gone_on_from = true;
+  const Bytes bytes = encode_node(row);
+  CHECK(bytes == "\x02\x01" + before.substr(1));
+  CHECK(value_of(decode_node(bytes)).gone_on_from);
+  CHECK(!value_of(decode_node(before)).gone_on_from);
+  check_hostile<NodeRow>(bytes, decode_node, encode_node, 2);
 }
 
 TEST_CASE("the bytes of `progress`") {
@@ -170,7 +181,31 @@ TEST_CASE("the bytes of `progress`") {
   CHECK(back.figures == row.figures);
   CHECK(back.variables == row.variables);
   CHECK(back.sleeps_until == at(8));
-  check_hostile<ProgressRow>(bytes, decode_progress, encode_progress, 2);
+  check_hostile<ProgressRow>(bytes, decode_progress, encode_progress, 3);
+}
+
+TEST_CASE("the bytes of null variables, which only rows that have one write so") {
+  NodeRow node = node_row_sample();
+  const std::size_t before = encode_node(node).size();
+  node.variables.emplace_back("n", std::nullopt);
+  for (const bool gone_on_from : {false, true}) {
+    node.gone_on_from = gone_on_from;
+    const Bytes bytes = encode_node(node);
+    CHECK(bytes.starts_with(gone_on_from ? "\x02\x03" : "\x02\x02"));
+    // The flags, a byte more for each that is there, and name and absence of the new one.
+    CHECK(bytes.size() == before + 1 + 2 + 4 + 1 + 1);
+    const NodeRow back = value_of(decode_node(bytes));
+    CHECK(back.variables == node.variables);
+    CHECK(back.gone_on_from == gone_on_from);
+    check_hostile<NodeRow>(bytes, decode_node, encode_node, 2);
+  }
+  ProgressRow progress = progress_sample();
+  progress.variables.emplace_back("n", std::nullopt);
+  const Bytes bytes = encode_progress(progress);
+  CHECK(bytes.starts_with("\x03"));
+  CHECK(value_of(decode_progress(bytes)).variables == progress.variables);
+  CHECK(value_of(decode_progress(bytes)).sleeps_until == progress.sleeps_until);
+  check_hostile<ProgressRow>(bytes, decode_progress, encode_progress, 3);
 }
 
 TEST_CASE("a row of `progress` of version 1 is read, and does not tell whether the run sleeps") {

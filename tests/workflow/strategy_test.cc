@@ -105,6 +105,42 @@ TEST_CASE("after a node that failed, whatever the strategy, with everything befo
   }
 }
 
+TEST_CASE("tries at which the process died are counted where they are noted as they begin") {
+  for (const bool in_steps : {false, true}) {
+    for (const CheckpointStrategy& strategy :
+         {CheckpointStrategy::after_each(), CheckpointStrategy::critical_only()}) {
+      const Simulation simulation;
+      Store store = simulation.open();
+      std::vector<std::uint32_t> attempts;
+      const auto work = [&](NodeContext& node) -> Result<void> {
+        attempts.push_back(node.attempt());
+        if (attempts.size() < 4) return std::unexpected(work_retryable("later"));
+        return {};
+      };
+      const WorkflowOptions options{.strategy = strategy, .heartbeat = false};
+      Workflow graph("w", options);
+      graph.node("a", {}, work, {.retry = {.attempts = 2, .initial = 0ms}});
+      const Workflow steps(
+          "w",
+          [&](StepContext& run) {
+            return run.step("a", work, {.retry = {.attempts = 2, .initial = 0ms}});
+          },
+          options);
+      const Workflow& workflow = in_steps ? steps : graph;
+      auto faults = std::make_shared<WorkflowFaults>();
+      faults->die("a", NodeMoment::after_effect);
+      CHECK(error_of(workflow.run(store, "1", {.faults = faults})) == ErrorCode::unknown);
+      let_leases_lapse(simulation);
+      CHECK(error_of(workflow.run(store, "1")) == ErrorCode::work_retryable);
+      value_of(workflow.run(store, "1"));
+      const bool counts_deaths = strategy.kind == CheckpointStrategy::Kind::after_each;
+      CHECK(attempts == (counts_deaths ? std::vector<std::uint32_t>{1, 2, 3, 4}
+                                       : std::vector<std::uint32_t>{1, 1, 2, 3}));
+      CHECK(node_of(state_of(store, workflow, "1"), "a").attempts == attempts.back());
+    }
+  }
+}
+
 TEST_CASE("Young's formula, checked against figures worked out by hand") {
   // sqrt(2 * 50 ms * 3,600,000 ms) = sqrt(360,000,000) ms
   CHECK(young_daly_interval(std::chrono::milliseconds(50), std::chrono::hours(1)) == 18974ms);
@@ -117,20 +153,21 @@ TEST_CASE("Young's formula, checked against figures worked out by hand") {
 TEST_CASE("the mean time between failures counts the one assumed as seen") {
   workflow::Failures failures;
   CHECK(failures.mtbf(1h) == 1h);
-  failures.seen("a", 3h, 1);
+  const Token one{1};
+  failures.seen("a", one, 3h, 1);
   CHECK(failures.mtbf(1h) == 2h);
-  failures.seen("a", 3h, 1);  // told again: nothing new
+  failures.seen("a", one, 3h, 1);  // told again: nothing new
   CHECK(failures.mtbf(1h) == 2h);
-  failures.seen("b", 0h, 2);
+  failures.seen("b", one, 0h, 2);
   CHECK(failures.mtbf(1h) == 1h);
   failures.forget("a");  // it counts all the same
   CHECK(failures.mtbf(1h) == 1h);
   // As long as can be said, and no longer.
   CHECK(failures.mtbf(forever) == forever / 4);
   workflow::Failures none;
-  none.seen("a", 3h, 0);
+  none.seen("a", one, 3h, 0);
   CHECK(none.mtbf(forever) == forever);
-  none.seen("b", forever, 0);
+  none.seen("b", one, forever, 0);
   CHECK(none.mtbf(1h) == forever);
 }
 
