@@ -267,9 +267,10 @@ class Container {
   [[nodiscard]] std::uint64_t rewrite_bytes() const ONCE_REQUIRES(mutex_);
   [[nodiscard]] std::uint64_t pending_bytes(const Unflushed& unflushed) const;
   Result<void> grow(std::uint64_t bytes) ONCE_REQUIRES(mutex_);
-  // Cuts the free end off, if that is at least so much, and punches out large free runs; all but
-  // the reserve.
-  Result<void> cut_end(std::uint64_t least = block_bytes);
+  // Cuts the free end off and punches out large free runs, all but the reserve. Of a small store
+  // that is `opened_soon`, as by every command, what an opening takes at once need not be cut off
+  // now and added again then.
+  Result<void> cut_end(bool opened_soon = false);
   // Writes zeros over what is left of old bytes in free blocks and behind the ends of files.
   Result<void> wipe();
   Result<void> wipe_behind(File& file);

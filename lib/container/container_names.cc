@@ -36,7 +36,8 @@ Result<std::vector<Container::LogSize>> Container::finish_other_logs(const std::
   {
     MutexLock lock(mutex_);
     for (const auto& [name, id] : table_.names()) {
-      if (is_wal(name) && name != path) others.push_back({.file = table_.find(id)->file});
+      const std::shared_ptr<File>& file = table_.find(id)->file;  // by what it was made as
+      if (file->wal && name != path) others.push_back({.file = file});
     }
   }
   bool behind = false;

@@ -255,9 +255,7 @@ Result<void> Container::close() {
     }
     if (auto recorded = record_size(*file, seal); !recorded) return recorded;
   }
-  // What the next opening takes at once need not be cut off now and added again then.
-  constexpr std::uint64_t taken_by_opening = 256 << 10;
-  return cut_end(taken_by_opening);
+  return cut_end(true);
 }
 
 }  // namespace once::container

@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::uint64_t growth_step = 64 << 10;
 constexpr std::uint64_t most_growth = std::uint64_t{1} << 20;
+constexpr std::uint64_t taken_by_opening = 256 << 10;
+constexpr std::uint64_t small_store = std::uint64_t{4} << 20;
 constexpr std::uint64_t least_reserve = 128 << 10;
 constexpr std::uint64_t most_reserve = std::uint64_t{4} << 20;
 // Merging tables needs room for the new ones before the old ones go.
@@ -385,17 +387,18 @@ Result<void> Container::wipe() {
   return sync_device();
 }
 
-Result<void> Container::cut_end(std::uint64_t least) {
+Result<void> Container::cut_end(bool opened_soon) {
   if (auto synced = sync_device(); !synced) return synced;
   MutexLock lock(mutex_);
   if (auto reaped = reap(); !reaped) return reaped;
   // While a reader holds blocks back, an opening takes none that was free before it: what is left
   // for it here would be held back, too, and the file would grow by as much each time.
-  const bool held_back = !freed_.empty();
+  const bool held_back = opened_soon && !freed_.empty();
   const std::uint64_t keep = std::max(allocator_.used_end(), first_block_offset) +
                              (held_back ? std::uint64_t{0} : reserve_bytes());
   const std::uint64_t end = round_up(keep, growth_step);
-  if (end + (held_back ? growth_step : least) <= allocator_.end()) {
+  const bool spare = opened_soon && !held_back && allocator_.end() <= small_store;
+  if (end + (spare ? taken_by_opening : block_bytes) <= allocator_.end()) {
     if (auto cut = device_->resize(end); !cut) return std::unexpected(poison(cut.error()));
     ++writes_;
     allocator_.cut(end);

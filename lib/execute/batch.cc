@@ -114,6 +114,7 @@ Result<void> Executor::Impl::Batch::reserve(Round& round) {
     requests.push_back({.key = keys_[i], .options = asked});
   }
   std::vector<const ReserveRequest*> asks;
+  asks.reserve(requests.size());
   for (const ReserveRequest& request : requests) asks.push_back(&request);
   // As in Store::Impl::try_reserve(): nothing is repeated that the hook was not asked about.
   std::vector<bool> vetoed(indices.size());

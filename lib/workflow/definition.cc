@@ -155,7 +155,7 @@ Result<void> check_retry(std::string_view name, const NodeRetry& retry) {
 
 std::string differences(const RunRow& before, const RunRow& now) {
   std::string text;
-  const auto add = [&](std::string what) {
+  const auto add = [&](std::string_view what) {
     if (!text.empty()) text += "; ";
     text += what;
   };

@@ -83,7 +83,7 @@ class Attempt {
   void leave_broken_off(const Reservation& reservation);
   Result<WorkflowRun> carry_out(const Reservation& reservation, LoadedRun&& loaded);
   Ending run_form(RunScope& scope, WorkflowRun& result);
-  Result<WorkflowRun> settle(Recorder& recorder, Ending ending, WorkflowRun result);
+  Result<WorkflowRun> settle(Recorder& recorder, Ending ending, const WorkflowRun& result);
   Result<WorkflowRun> settle_failure(Recorder& recorder, const Ending& ending);
   [[nodiscard]] static Result<WorkflowRun> replayed(const Replay& replay);
 
@@ -270,7 +270,7 @@ Ending Attempt::run_form(RunScope& scope, WorkflowRun& result) {
   return ending;
 }
 
-Result<WorkflowRun> Attempt::settle(Recorder& recorder, Ending ending, WorkflowRun result) {
+Result<WorkflowRun> Attempt::settle(Recorder& recorder, Ending ending, const WorkflowRun& result) {
   if (auto why = recorder.broken(); why && ends_writing(why->code)) {
     return std::unexpected(std::move(*why));
   }

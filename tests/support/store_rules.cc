@@ -94,12 +94,12 @@ Reply Rules::reserve(const Request& request, Token fresh) {
   bool takes_over = false;
   if (before != nullptr && before->record.status != Status::released) {
     const Record& record = before->record;
-    if (record.status == Status::in_doubt) return refuse(ErrorCode::in_doubt);
     const bool other =
         record.fingerprint && request.fingerprint && *record.fingerprint != *request.fingerprint;
     const bool other_fields = !record.fields.empty() && !request.fields.empty() &&
                               record.fields != model::bind_fields(request.key, request.fields);
     if (other || other_fields) return refuse(ErrorCode::mismatch);
+    if (record.status == Status::in_doubt) return refuse(ErrorCode::in_doubt);
     if (answers(record.status)) return replay(*before);
     if (held(record)) return refuse(ErrorCode::busy);
     if (record.on_abandon == OnAbandon::in_doubt) {

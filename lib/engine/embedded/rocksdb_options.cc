@@ -98,6 +98,8 @@ std::vector<rocksdb::ColumnFamilyDescriptor> family_descriptors(const Options& o
     // as much space again.
     family.target_file_size_base = std::max<std::uint64_t>(family.write_buffer_size, 1 << 20);
     family.max_bytes_for_level_base = 4 * family.target_file_size_base;
+    // Soon, so that what is replaced does not take more room than what counts.
+    family.level0_file_num_compaction_trigger = 3;
     // Tables that wait to be merged never stop commits, and slow them down only when there are more
     // than a full disk brings about: there they may have to wait for what these commits remove.
     family.level0_slowdown_writes_trigger = 200;
