@@ -88,18 +88,11 @@ std::vector<rocksdb::ColumnFamilyDescriptor> family_descriptors(const Options& o
     // Seven families with a block each: small ones, or an empty store would take megabytes.
     family.arena_block_size = 32 << 10;
     family.compression = rocksdb::kLZ4Compression;
-    if (table == Table::keys || table == Table::results) {
-      // A key that is new is looked for before it is reserved.
-      family.memtable_prefix_bloom_size_ratio = 0.05;
-      family.memtable_whole_key_filtering = true;
-    }
     family.level_compaction_dynamic_level_bytes = true;
     // Small tables and levels: a compaction that rewrites all of a small store at once would need
     // as much space again.
     family.target_file_size_base = std::max<std::uint64_t>(family.write_buffer_size, 1 << 20);
     family.max_bytes_for_level_base = 4 * family.target_file_size_base;
-    // Soon, so that what is replaced does not take more room than what counts.
-    family.level0_file_num_compaction_trigger = 3;
     // Tables that wait to be merged never stop commits, and slow them down only when there are more
     // than a full disk brings about: there they may have to wait for what these commits remove.
     family.level0_slowdown_writes_trigger = 200;
