@@ -274,6 +274,8 @@ class Container {
   // Writes zeros over what is left of old bytes in free blocks and behind the ends of files.
   Result<void> wipe();
   Result<void> wipe_behind(File& file);
+  // Gives a free run blocks of its own. Errors: no_space, which poisons nothing.
+  Result<void> make_real(const Extent& hole) ONCE_REQUIRES(mutex_);
   // Makes at least so many free bytes real ones: holes first, then growing.
   Result<void> secure(std::uint64_t bytes) ONCE_REQUIRES(mutex_);
   // Looks which free blocks are holes, until that many bytes are known to be there or to be had.

@@ -73,16 +73,21 @@ Result<void> Container::grow(std::uint64_t bytes) {
   return grown;
 }
 
+Result<void> Container::make_real(const Extent& hole) {
+  if (auto real = device_->allocate(hole.offset, hole.length); !real) {
+    if (real.error().code == ErrorCode::no_space) return real;
+    return std::unexpected(poison(std::move(real.error())));
+  }
+  allocator_.mark_real(hole);
+  return {};
+}
+
 Result<void> Container::secure(std::uint64_t bytes) {
   while (allocator_.real_bytes() < bytes) {
     const std::uint64_t lacking = bytes - allocator_.real_bytes();
     const auto hole = allocator_.hole(round_up(lacking, growth_step));
     if (!hole) return grow(lacking);
-    if (auto real = device_->allocate(hole->offset, hole->length); !real) {
-      if (real.error().code == ErrorCode::no_space) return real;
-      return std::unexpected(poison(std::move(real.error())));
-    }
-    allocator_.mark_real(*hole);
+    if (auto real = make_real(*hole); !real) return real;
   }
   note_space();
   return {};
@@ -98,10 +103,9 @@ Result<void> Container::make_holes_real(std::uint64_t bytes) {
     if (there >= bytes) break;
     const auto hole = allocator_.hole(most_growth);
     if (!hole) break;
-    auto real = device_->allocate(hole->offset, hole->length);
+    auto real = make_real(*hole);
     if (!real && real.error().code == ErrorCode::no_space) break;  // a hole, and no space for it
-    if (!real) return std::unexpected(poison(std::move(real.error())));
-    allocator_.mark_real(*hole);
+    if (!real) return real;
   }
   note_space();
   return {};

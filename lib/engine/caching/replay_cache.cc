@@ -1,5 +1,6 @@
 #include "engine/caching/replay_cache.h"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -14,6 +15,13 @@ constexpr std::size_t least_table = 16;
 // The part is chosen by the lowest bits.
 std::size_t first_place(const std::vector<CachedAnswer*>& table, std::uint64_t hash) {
   return (hash >> 16) & (table.size() - 1);
+}
+
+// Of one that is not in it yet.
+void put(std::vector<CachedAnswer*>& table, CachedAnswer& answer) {
+  std::size_t place = first_place(table, answer.hash);
+  while (table[place] != nullptr) place = (place + 1) & (table.size() - 1);
+  table[place] = &answer;
 }
 
 }  // namespace
@@ -94,19 +102,13 @@ void ReplayCache::insert(Part& part, CachedAnswer::Pointer answer) {
   added.place = static_cast<std::uint32_t>(part.answers.size());
   part.answers.push_back(std::move(answer));
   // From here on there is no memory to be asked for, and so nothing that is half done.
-  std::size_t place = first_place(part.table, added.hash);
-  while (part.table[place] != nullptr) place = (place + 1) & (part.table.size() - 1);
-  part.table[place] = &added;
+  put(part.table, added);
   part.bytes += added.bytes + overhead;
 }
 
 void ReplayCache::grow(Part& part) {
   part.table.assign(std::max(least_table, 2 * part.table.size()), nullptr);
-  for (const auto& answer : part.answers) {
-    std::size_t place = first_place(part.table, answer->hash);
-    while (part.table[place] != nullptr) place = (place + 1) & (part.table.size() - 1);
-    part.table[place] = answer.get();
-  }
+  for (const auto& answer : part.answers) put(part.table, *answer);
 }
 
 void ReplayCache::drop(Part& part, const CachedAnswer& answer) {
