@@ -46,6 +46,7 @@ struct Entry {
 
 std::vector<Entry> entries_below(const JsonNode& object, const std::string& pointer) {
   std::vector<Entry> entries;
+  entries.reserve(object.children.size());
   for (const JsonNode& child : object.children) {
     entries.push_back({&child, pointer + pointer_part(child.name), pointer.empty()});
   }

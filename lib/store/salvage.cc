@@ -137,7 +137,7 @@ Result<void> Salvager::read(Table table, const std::function<Result<void>(const 
 
 Result<void> Salvager::run() {
   for (const Loss& loss : reader_.losses()) lose(loss);
-  auto facts = reader_.facts([this](Loss loss) { lose(std::move(loss)); });
+  auto facts = reader_.facts([this](const Loss& loss) { lose(loss); });
   if (!facts) return pass(facts);
   facts_ = *facts;
   const auto clock = options_.store.clock ? options_.store.clock : system_clock();
@@ -197,11 +197,11 @@ Result<void> Salvager::save_keys() {
         const auto& [key, record] = std::get<KeyRow>(row);
         return save_record(key, record);
       },
-      [this](Loss loss) {
+      [this](const Loss& loss) {
         // Of a single key the other tables may tell more.
         const auto key = Key::parse(loss.key);
-        if (loss.key.empty() || !key) return lose(std::move(loss));
-        untold_[*key] = std::move(loss.why);
+        if (loss.key.empty() || !key) return lose(loss);
+        untold_[*key] = loss.why;
       });
 }
 
@@ -272,14 +272,14 @@ Result<void> Salvager::save_lone_results() {
         }
         return rebuild(result.key, traces);
       },
-      [this](Loss loss) {
+      [this](const Loss& loss) {
         // Of a key with a record it is told there.
         const auto key = Key::parse(loss.key);
         if (!loss.key.empty() && key) {
           const auto record = reader_.find(Table::keys, *key);
           if ((record && *record) || untold_.contains(*key)) return;
         }
-        lose(std::move(loss));
+        lose(loss);
       });
 }
 
@@ -464,7 +464,7 @@ Result<void> Salvager::save_checkpoints() {
         of_owner.push_back(checkpoint);
         return {};
       },
-      [this](Loss loss) { lose(std::move(loss)); });
+      [this](const Loss& loss) { lose(loss); });
   return saved ? save_checkpoints_of(owner, of_owner) : saved;
 }
 
@@ -523,7 +523,7 @@ Result<void> Salvager::save_table(Table table) {
         auto added = add(table, row, key);
         return added ? Result<void>() : pass(added);
       },
-      [this](Loss loss) { lose(std::move(loss)); });
+      [this](const Loss& loss) { lose(loss); });
 }
 
 }  // namespace

@@ -250,7 +250,7 @@ Result<WorkflowRun> Attempt::carry_out(const Reservation& reservation, LoadedRun
     ending = run_form(scope, result);
   }
   const std::exception_ptr thrown = ending.thrown;
-  auto settled = settle(*recorder, std::move(ending), std::move(result));
+  auto settled = settle(*recorder, std::move(ending), result);
   beat.reset();
   // The caller hears of its own exception; that the run could not be left shows on the next try.
   if (thrown) std::rethrow_exception(thrown);

@@ -55,7 +55,7 @@ Result<void> EmbeddedEngine::check_writable() const {
 
 Result<std::optional<Bytes>> EmbeddedEngine::get(Table table, ByteView key) const {
   Bytes value;
-  const auto status = db_->Get(rocksdb::ReadOptions(), family(table), rocksdb::Slice(key), &value);
+  const auto status = db_->Get(read_options(), family(table), rocksdb::Slice(key), &value);
   if (status.ok()) return value;
   if (status.IsNotFound()) return std::nullopt;
   return std::unexpected(to_error(status, place_of(table, place_->name())));
@@ -73,7 +73,7 @@ Result<std::optional<Record>> EmbeddedEngine::read_record(ByteView row_key) cons
 Result<std::vector<Bytes>> EmbeddedEngine::checkpoint_keys(ByteView row_key) const {
   std::vector<Bytes> keys;
   const std::unique_ptr<rocksdb::Iterator> at(
-      db_->NewIterator(rocksdb::ReadOptions(), family(Table::checkpoints)));
+      db_->NewIterator(read_options(), family(Table::checkpoints)));
   for (at->Seek(rocksdb::Slice(row_key)); at->Valid(); at->Next()) {
     if (!at->key().starts_with(rocksdb::Slice(row_key))) break;
     keys.push_back(at->key().ToString());

@@ -62,9 +62,13 @@ Result<void> EmbeddedEngine::open_for_reading() {
     drop_families();
     db_.reset();
   }
-  if (!opened) return opened;
+  // What an opening met that saw the files of several states says nothing of the store.
+  const std::string last =
+      opened ? "" : fmt::format(" (what it met the last time: {})", opened.error().message);
   return fail(ErrorCode::store_locked,
-              "{} was being reorganised by its writer all the time; try again", place_->name());
+              "{} was being reorganised by its writer at each of the tries to open it to read; try "
+              "again, or with a longer open_timeout_ms{}",
+              place_->name(), last);
 }
 
 Result<void> EmbeddedEngine::try_open_for_reading() {

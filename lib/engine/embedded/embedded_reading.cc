@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "engine/embedded/rocksdb_options.h"
 #include "engine/embedded/status.h"
 #include "model/checkpoint_codec.h"
 #include "model/event_codec.h"
@@ -80,10 +81,9 @@ Result<Row> decode_row(Table table, ByteView key, ByteView value) {
 }
 
 Result<std::optional<Bytes>> EmbeddedReading::get(Table table, ByteView key) {
-  rocksdb::ReadOptions options;
-  options.snapshot = snapshot_.snapshot();
   Bytes value;
-  const auto status = db_.Get(options, family(table), rocksdb::Slice(key), &value);
+  const auto status =
+      db_.Get(read_options(snapshot_.snapshot()), family(table), rocksdb::Slice(key), &value);
   if (status.ok()) return value;
   if (status.IsNotFound()) return std::nullopt;
   return std::unexpected(to_error(status, place_of(table, name_)));
@@ -142,10 +142,9 @@ Result<OutboxCursor> EmbeddedReading::outbox_cursor() {
   if (!number) return pass(number);
   cursor.from = *number;
 
-  rocksdb::ReadOptions options;
-  options.snapshot = snapshot_.snapshot();
   const rocksdb::Slice prefix(model::outbox_left_prefix);
-  const std::unique_ptr<rocksdb::Iterator> at(db_.NewIterator(options, family(meta_table)));
+  const std::unique_ptr<rocksdb::Iterator> at(
+      db_.NewIterator(read_options(snapshot_.snapshot()), family(meta_table)));
   for (at->Seek(prefix); at->Valid() && at->key().starts_with(prefix); at->Next()) {
     auto sequence = model::decode_outbox_left(view_of(at->key()));
     if (!sequence) return pass(sequence);
@@ -158,8 +157,7 @@ Result<OutboxCursor> EmbeddedReading::outbox_cursor() {
 }
 
 rocksdb::ReadOptions EmbeddedReading::range_options(bool few) {
-  rocksdb::ReadOptions options;
-  options.snapshot = snapshot_.snapshot();
+  rocksdb::ReadOptions options = read_options(snapshot_.snapshot());
   options.fill_cache = few;
   options.readahead_size = few ? 0 : std::size_t{1} << 20;
   return options;

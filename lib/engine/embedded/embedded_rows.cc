@@ -46,7 +46,7 @@ Result<Stats> EmbeddedEngine::stats() {
 }
 
 Result<void> EmbeddedEngine::count_rows(Table table, Time now, const CountRow& count) {
-  rocksdb::ReadOptions options;
+  rocksdb::ReadOptions options = read_options();
   options.fill_cache = false;
   options.readahead_size = std::size_t{1} << 20;
   const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options, family(table)));
@@ -151,7 +151,8 @@ class EmbeddedDataView final : public DataView {
 
   Result<std::optional<Bytes>> get(ByteView key) override {
     Bytes value;
-    const auto status = db_.Get(options(), data_, rocksdb::Slice(key), &value);
+    const auto status =
+        db_.Get(read_options(snapshot_.snapshot()), data_, rocksdb::Slice(key), &value);
     if (status.ok()) return value;
     if (status.IsNotFound()) return std::nullopt;
     return std::unexpected(to_error(status, "reading table data"));
@@ -159,7 +160,7 @@ class EmbeddedDataView final : public DataView {
 
   Result<void> scan(ByteView from, ByteView to,
                     const std::function<bool(ByteView, ByteView)>& visit) override {
-    rocksdb::ReadOptions bounded = options();
+    rocksdb::ReadOptions bounded = read_options(snapshot_.snapshot());
     const rocksdb::Slice end(to);
     if (!to.empty()) bounded.iterate_upper_bound = &end;
     const std::unique_ptr<rocksdb::Iterator> at(db_.NewIterator(bounded, data_));
@@ -173,12 +174,6 @@ class EmbeddedDataView final : public DataView {
   }
 
  private:
-  rocksdb::ReadOptions options() {
-    rocksdb::ReadOptions options;
-    options.snapshot = snapshot_.snapshot();
-    return options;
-  }
-
   const std::uint64_t version_;
   rocksdb::DB& db_;
   rocksdb::ColumnFamilyHandle* const data_;

@@ -151,7 +151,7 @@ void EmbeddedEngine::forget_old_files() {
 Result<std::uint64_t> EmbeddedEngine::remove_orphan_checkpoints() {
   std::uint64_t removed = 0;
   const std::unique_ptr<rocksdb::Iterator> at(
-      db_->NewIterator(rocksdb::ReadOptions(), family(Table::checkpoints)));
+      db_->NewIterator(read_options(), family(Table::checkpoints)));
   std::vector<RowWrite> rows;
   for (at->SeekToFirst(); at->Valid(); at->Next()) {
     const ByteView row_key(at->key().data(), at->key().size());

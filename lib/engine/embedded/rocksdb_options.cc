@@ -105,4 +105,11 @@ std::vector<rocksdb::ColumnFamilyDescriptor> family_descriptors(const Options& o
   return families;
 }
 
+rocksdb::ReadOptions read_options(const rocksdb::Snapshot* snapshot) {
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot;
+  options.ignore_range_deletions = true;
+  return options;
+}
+
 }  // namespace once::engine

@@ -367,12 +367,11 @@ Result<std::optional<Bytes>> SalvageReader::get(Table table, ByteView key) {
   Bytes value;
   rocksdb::Status status;
   if (!rebuilt_) {
-    status = db_->Get(rocksdb::ReadOptions(), family(table), rocksdb::Slice(key), &value);
+    status = db_->Get(read_options(), family(table), rocksdb::Slice(key), &value);
     if (status.ok()) return value;
     if (status.IsNotFound()) return std::nullopt;
   } else {
-    const std::unique_ptr<rocksdb::Iterator> at(
-        db_->NewIterator(rocksdb::ReadOptions(), family(table)));
+    const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(read_options(), family(table)));
     at->Seek(rocksdb::Slice(key));
     if (at->Valid() && view_of(at->key()) == key) return at->value().ToString();
     status = at->status();
@@ -443,7 +442,7 @@ Result<void> SalvageReader::rows(Table table, Time now,
                                  const std::function<bool(const Row&)>& visit,
                                  const LossVisitor& lost) {
   Delivery delivery{.table = table, .now = now, .visit = visit, .lost = lost};
-  rocksdb::ReadOptions options;
+  rocksdb::ReadOptions options = read_options();
   options.fill_cache = false;
   options.readahead_size = std::size_t{1} << 20;
   const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options, family(table)));
@@ -473,7 +472,7 @@ Result<void> SalvageReader::rows_one_by_one(Table table, Delivery& delivery,
     }
   }
   // What came last is in the logs, and in memory now.
-  rocksdb::ReadOptions in_memory;
+  rocksdb::ReadOptions in_memory = read_options();
   in_memory.read_tier = rocksdb::kMemtableTier;
   const std::unique_ptr<rocksdb::Iterator> latest(db_->NewIterator(in_memory, family(table)));
   latest->SeekToFirst();
@@ -519,7 +518,7 @@ void SalvageReader::tell_gaps(Table table, const rocksdb::LiveFileMetaData& file
   const auto close_at = [&](std::string_view before) {
     for (Loss& loss : open) {
       loss.before = before;
-      lost(std::move(loss));
+      lost(loss);
     }
     open.clear();
   };

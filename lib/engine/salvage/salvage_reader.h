@@ -30,7 +30,7 @@
 
 namespace once::engine {
 
-using LossVisitor = std::function<void(Loss)>;
+using LossVisitor = std::function<void(const Loss&)>;
 
 // Used by one thread.
 class SalvageReader {

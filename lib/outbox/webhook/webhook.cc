@@ -170,7 +170,7 @@ Request WebhookPublisher::request_of(const Event& event) const {
     request.body = event.payload;
   }
   for (const auto& [name, value] : options_.headers) {
-    request.headers.push_back(name + ": " + value);
+    request.headers.push_back(fmt::format("{}: {}", name, value));
   }
   if (!key_.empty()) {
     const std::int64_t now = std::time(nullptr);
