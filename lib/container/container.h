@@ -292,7 +292,9 @@ class Container {
   Result<std::uint64_t> oldest_held() ONCE_REQUIRES(mutex_);
   Result<void> begin_pins() ONCE_REQUIRES(mutex_);
   void hold_all_back() ONCE_REQUIRES(mutex_);
+  // Kept free for opening, for who removes, and for writing the largest table anew.
   [[nodiscard]] std::uint64_t reserve_bytes() const ONCE_REQUIRES(mutex_);
+  [[nodiscard]] std::uint64_t largest_table() const ONCE_REQUIRES(mutex_);
   // What of a file stands behind a limit, and where it can go instead; empty: it cannot.
   struct Move {
     Extents taken{};  // piece by piece in place of ...

@@ -15,13 +15,14 @@ constexpr std::uint64_t most_growth = std::uint64_t{1} << 20;
 constexpr std::uint64_t taken_by_opening = 256 << 10;
 constexpr std::uint64_t small_store = std::uint64_t{4} << 20;
 constexpr std::uint64_t least_reserve = 128 << 10;
-constexpr std::uint64_t most_reserve = std::uint64_t{4} << 20;
+constexpr std::uint64_t most_reserve = std::uint64_t{8} << 20;
 // Merging tables needs room for the new ones before the old ones go.
 constexpr std::uint64_t least_rewrite = 512 << 10;
 constexpr std::uint64_t most_rewrite = std::uint64_t{64} << 20;
 // Moving a file into more pieces than this is worse than a longer container.
 constexpr std::size_t most_pieces = 32;
 constexpr std::size_t most_extents = 1024;
+constexpr std::uint64_t many_gaps = std::uint64_t{1} << 20;
 constexpr std::uint64_t punched_run = std::uint64_t{1} << 20;
 constexpr std::size_t copy_bytes = std::size_t{1} << 20;
 
@@ -36,7 +37,20 @@ void add(Extents& extents, const Extent& extent) {
 }  // namespace
 
 std::uint64_t Container::reserve_bytes() const {
-  return round_up(std::clamp(allocator_.end() / 16, least_reserve, most_reserve), block_bytes);
+  const std::uint64_t end = allocator_.end();
+  // Large tables are new ones, which are to be merged yet.
+  const std::uint64_t for_a_table = std::min(
+      {largest_table() + growth_step, (end - allocator_.free_bytes()) / 6, 2 * most_reserve});
+  return round_up(std::max(std::clamp(end / 16, least_reserve, most_reserve), for_a_table),
+                  block_bytes);
+}
+
+std::uint64_t Container::largest_table() const {
+  std::uint64_t largest = 0;
+  for (const auto& [id, entry] : table_.entries()) {
+    if (!entry.log) largest = std::max(largest, entry.seal.size);
+  }
+  return largest;
 }
 
 std::uint64_t Container::rewrite_bytes() const {
@@ -354,7 +368,7 @@ Result<void> Container::give_back() {
   if (auto cut = cut_end(); !cut) return cut;
   // Gaps before the last file cannot be cut off; when there are many it is moved into them.
   const SpaceReport now = space();
-  return now.free > now.used / 2 + most_reserve / 4 ? compact({}) : wipe();
+  return now.free > now.used / 2 + many_gaps ? compact({}) : wipe();
 }
 
 Result<void> Container::wipe_behind(File& file) {
@@ -416,6 +430,11 @@ Result<void> Container::cut_end(bool opened_soon) {
     }
     ++writes_;
     allocator_.mark_hole(run);
+  }
+  if (!held_back) {
+    // A hole is no reserve: others may have the disk by then.
+    auto secured = secure(reserve_bytes());
+    if (!secured && secured.error().code != ErrorCode::no_space) return secured;
   }
   note_space();
   return sync_device();

@@ -20,9 +20,11 @@ constexpr SessionOptions bad_disk{.memory_budget = std::size_t{512} << 10, .may_
 
 class FullDisk {
  public:
-  explicit FullDisk(std::size_t bytes) : bytes_(bytes) {
+  explicit FullDisk(std::size_t bytes, std::uint64_t room = 3 << 19,
+                    const SessionOptions& options = bad_disk)
+      : session(device, {}, options), bytes_(bytes) {
     REQUIRE(session.open(Ending::power_cut) == "");
-    device->set_capacity(device->image().space() + (3 << 19));
+    device->set_capacity(device->image().space() + room);
   }
 
   // The answer; must be one that may be.
@@ -85,7 +87,7 @@ class FullDisk {
   }
 
   std::shared_ptr<SimulatedDevice> device = std::make_shared<SimulatedDevice>();
-  Session session{device, {}, bad_disk};
+  Session session;
 
  private:
   const std::size_t bytes_;
@@ -140,6 +142,40 @@ TEST_CASE("a full disk: reading, removing, sweeping and compacting go on, and ma
       // There is room again, on a disk that is no larger, in a store that was not opened again.
       check_write(disk);
       check_write(disk, Durability::buffered);
+    }
+    check_whole(disk);
+  }
+  MESSAGE(stopwatch.seconds() << " s");
+}
+
+// Merging all tables at once would take as much as all that stays.
+TEST_CASE("others take all of the disk: what is removed makes room, whatever its size") {
+  const Stopwatch stopwatch;
+  for (const std::size_t bytes : {10'000u, 150'000u, 1'000'000u}) {
+    CAPTURE(bytes);
+    constexpr std::uint64_t capacity = 128 << 20;
+    FullDisk disk(bytes, capacity, {.memory_budget = std::size_t{32} << 20, .may_fail = true});
+    for (int round = 0; round < 4; ++round) {
+      CAPTURE(round);
+      for (std::size_t i = 0; i < 15'000'000 / bytes; ++i) check_write(disk);
+      if (round % 2 == 1) CHECK(disk.session.store().compact().has_value());
+      disk.device->set_capacity(disk.device->image().space());
+      const std::vector<Key> keys = disk.finished();
+      for (std::size_t i = 0; i < keys.size(); i += 2) {
+        const Reply& removed = disk.ask({.kind = Kind::remove, .key = keys[i]});
+        if (!removed.yes) FAIL_CHECK(removed.describe());
+      }
+      if (round < 2) {
+        const Reply& swept = disk.ask({.kind = Kind::sweep});
+        if (swept.error) FAIL_CHECK(swept.describe());
+      } else {
+        const auto compacted = disk.session.store().compact();
+        if (!compacted) FAIL_CHECK(compacted.error().message);
+      }
+      check_write(disk);
+      check_write(disk, Durability::buffered);
+      check_reading(disk);
+      disk.device->set_capacity(capacity);
     }
     check_whole(disk);
   }

@@ -21,6 +21,7 @@
 #include "base/mutex.h"
 #include "engine/embedded/commit_queue.h"
 #include "engine/embedded/full_disk.h"
+#include "engine/embedded/merge_in_pieces.h"
 #include "engine/embedded/numbering.h"
 #include "engine/embedded/place.h"
 #include "engine/embedded/rocksdb_options.h"
@@ -142,6 +143,7 @@ class EmbeddedEngine final : public Engine {
   // are done. Errors: no_space, and what reading and writing fails with.
   Result<void> rewrite_all(std::span<const Table> tables, const Progress& progress,
                            SweepReport& report);
+  // All tables at once, or piece by piece if there is no room for that.
   rocksdb::Status rewrite(Table table, SweepReport& report);
   [[nodiscard]] std::uint64_t table_bytes(Table table) const;
   void forget_old_files();
@@ -153,6 +155,8 @@ class EmbeddedEngine final : public Engine {
   const std::shared_ptr<FullDisk> full_disk_ = std::make_shared<FullDisk>(place_->knows_room());
   std::unique_ptr<rocksdb::Env> env_;  // the place's, watched
   const ExpiryFilters filters_ = make_expiry_filters();
+  const std::shared_ptr<TableCuts> cuts_ = std::make_shared<TableCuts>();
+  Mutex in_pieces_;  // held while cuts_ are set
   std::unique_ptr<rocksdb::DB> db_;
   ColumnFamilies families_{};
   std::shared_ptr<StoreClock> clock_;

@@ -85,7 +85,8 @@ Result<void> EmbeddedEngine::open_database(bool read_only) {
   db_options.create_if_missing = create;
   db_options.create_missing_column_families = create;
   db_options.listeners.push_back(full_disk_);
-  const auto descriptors = family_descriptors(options_, filters_);
+  auto descriptors = family_descriptors(options_, filters_);
+  for (auto& descriptor : descriptors) descriptor.options.sst_partitioner_factory = cuts_;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const std::string& name = place_->database();

@@ -124,9 +124,14 @@ rocksdb::Status EmbeddedEngine::rewrite(Table table, SweepReport& report) {
   compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
   compact.exclusive_manual_compaction = false;
   compact.allow_write_stall = true;  // as in flush()
-  const auto status = db_->CompactRange(compact, family(table), nullptr, nullptr);
-  // RocksDB stops when the disk is full, until it is told to go on.
-  if (status.IsNoSpace()) (void)resume();
+  auto status = db_->CompactRange(compact, family(table), nullptr, nullptr);
+  if (status.IsNoSpace()) {
+    // RocksDB stops when the disk is full, until it is told to go on.
+    (void)resume();
+    MutexLock lock(in_pieces_);
+    status = merge_in_pieces(*db_, *family(table), *cuts_, table_size(options_));
+    if (status.IsNoSpace()) (void)resume();
+  }
   if (!filter || !status.ok()) return status;
   const std::uint64_t removed = filter->removed() - before;
   if (table == Table::keys) report.keys = removed;

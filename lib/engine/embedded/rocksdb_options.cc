@@ -22,6 +22,10 @@ class NullLogger final : public rocksdb::Logger {
 // opening cheap; but every opening adds a log, so from this many on they are written away.
 constexpr std::size_t logs_before_flush = 8;
 
+std::size_t write_buffer_size(const Options& options) {
+  return std::max<std::size_t>(options.memory_budget / 8, 64 << 10);
+}
+
 }  // namespace
 
 ExpiryFilters make_expiry_filters() {
@@ -84,15 +88,17 @@ std::vector<rocksdb::ColumnFamilyDescriptor> family_descriptors(const Options& o
                             Table::outbox, Table::history, Table::data}) {
     rocksdb::ColumnFamilyOptions family;
     family.table_factory = tables;
-    family.write_buffer_size = std::max<std::size_t>(options.memory_budget / 8, 64 << 10);
+    family.write_buffer_size = write_buffer_size(options);
     // Seven families with a block each: small ones, or an empty store would take megabytes.
     family.arena_block_size = 32 << 10;
     family.compression = rocksdb::kLZ4Compression;
     family.level_compaction_dynamic_level_bytes = true;
     // Small tables and levels: a compaction that rewrites all of a small store at once would need
     // as much space again.
-    family.target_file_size_base = std::max<std::uint64_t>(family.write_buffer_size, 1 << 20);
-    family.max_bytes_for_level_base = 4 * family.target_file_size_base;
+    family.target_file_size_base = table_size(options);
+    family.target_file_size_multiplier = 2;
+    family.max_bytes_for_level_base =
+        4 * std::max<std::uint64_t>(family.write_buffer_size, 1 << 20);
     // Tables that wait to be merged never stop commits, and slow them down only when there are more
     // than a full disk brings about: there they may have to wait for what these commits remove.
     family.level0_slowdown_writes_trigger = 200;
@@ -103,6 +109,10 @@ std::vector<rocksdb::ColumnFamilyDescriptor> family_descriptors(const Options& o
     families.emplace_back(family_name(table), family);
   }
   return families;
+}
+
+std::uint64_t table_size(const Options& options) {
+  return std::max<std::uint64_t>(write_buffer_size(options) / 4, 1 << 20);
 }
 
 rocksdb::ReadOptions read_options(const rocksdb::Snapshot* snapshot) {

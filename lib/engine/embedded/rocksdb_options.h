@@ -27,6 +27,9 @@ using ExpiryFilters = std::array<std::shared_ptr<ExpiryFilterFactory>, 7>;
 [[nodiscard]] std::vector<rocksdb::ColumnFamilyDescriptor> family_descriptors(
     const Options& options, const ExpiryFilters& filters);
 
+// How large the tables of a level are made about, in bytes; those of large stores are larger.
+[[nodiscard]] std::uint64_t table_size(const Options& options);
+
 // What every read begins with. Ranges of removed rows, of which Once makes none, are not looked
 // for: where it does that, RocksDB 7.8.3 ends an iterator without an error at a table whose first
 // block is damaged (its pull request 11782).
