@@ -391,7 +391,8 @@ class Loader {
 
   // Takes one row, as Store::rows() gives them. The limits of Options do not count, since the store
   // they come from may have had larger ones. Nothing of it is durable before finish(). Errors:
-  // invalid_argument, limit_exceeded (what no store can hold), closed (after finish()).
+  // invalid_argument (also: a row that was given before; this may show a few thousand rows later,
+  // or in finish()), limit_exceeded (what no store can hold), closed (after finish()).
   Result<void> add(const Row& row);
   // Syncs everything and puts the store in its place. Tokens given by the new store are greater
   // than all that the old one can have given, even if that one went on for a while. Errors:

@@ -18,6 +18,8 @@
 //   restored  there in a copy (backup, load) until it is first opened for writing: `opening` then
 //             leaps, so that no token of the store it was copied from comes again. Whether the row
 //             is there is what counts, not its value
+//   unfinished  there in a copy (backup, load, salvage) until all of it is written: it is no store
+//   yet
 //
 // All numbers little-endian. A u64 row is 8 bytes and nothing else: `format` must be readable by
 // every version there will ever be, the ones that do not know this store included.
@@ -37,6 +39,7 @@ inline constexpr std::string_view store_id_row = "store_id";
 inline constexpr std::string_view opening_row = "opening";
 inline constexpr std::string_view clock_row = "clock";
 inline constexpr std::string_view restored_row = "restored";
+inline constexpr std::string_view unfinished_row = "unfinished";
 inline constexpr std::string_view history_gap_row = "history_gap";
 inline constexpr std::string_view outbox_from_row = "outbox_from";
 inline constexpr std::string_view outbox_left_prefix = "outbox_left";

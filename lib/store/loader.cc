@@ -144,6 +144,24 @@ Result<void> clear(const std::string& beside, const Options& options) {
   return {};
 }
 
+// Nothing but what a copy has left that was killed may be thrown away for another one.
+Result<void> check_left(const std::string& beside) {
+  const auto there = engine::EmbeddedEngine::open(
+      beside, {.options = {.create_if_missing = false, .read_only = true}});
+  if (there) {
+    return fail(ErrorCode::invalid_argument,
+                "{} is a whole store, and the place in which the copy would be made; move it away, "
+                "or remove it if it is a copy of yours that did not get its name",
+                beside);
+  }
+  const ErrorCode code = there.error().code;
+  if (code != ErrorCode::damaged && code != ErrorCode::newer_format) return {};
+  return fail(ErrorCode::invalid_argument,
+              "{}, the place in which the copy would be made, is there already, and what it is "
+              "cannot be told ({}); move it away, or remove it",
+              beside, there.error().message);
+}
+
 }  // namespace
 
 Loader::Loader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -178,6 +196,7 @@ Result<Loader> Loader::create(std::string_view where, const Options& options) {
   fresh.max_event_bytes = std::numeric_limits<std::uint32_t>::max();
   if (there) fresh.layout = Layout::directory;
   const std::string beside = place + ".partial";
+  if (auto checked = check_left(beside); !checked) return pass(checked);
   if (auto cleared = clear(beside, fresh); !cleared) return pass(cleared);
   auto engine = engine::EmbeddedEngine::open(beside, {.options = fresh, .discard = true});
   if (!engine) return pass(engine);

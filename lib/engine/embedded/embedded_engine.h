@@ -77,9 +77,10 @@ class EmbeddedEngine final : public Engine {
   static constexpr std::size_t stripe_count = 4096;
   class StripeGuard;  // see stripe_guard.h
 
-  EmbeddedEngine(std::unique_ptr<Place> place, const Options& options);
+  EmbeddedEngine(std::unique_ptr<Place> place, const Options& options, bool importing);
 
   // Opening, in embedded_open.cc.
+  static Result<std::unique_ptr<EmbeddedEngine>> start(std::unique_ptr<EmbeddedEngine> engine);
   Result<void> open_for_writing();
   Result<void> open_for_reading();
   Result<void> try_open_for_reading();
@@ -151,6 +152,7 @@ class EmbeddedEngine final : public Engine {
 
   const std::unique_ptr<Place> place_;
   const Options options_;
+  const bool importing_;  // no store before finish_import()
   const std::shared_ptr<const Clock> machine_clock_;
   const std::shared_ptr<FullDisk> full_disk_ = std::make_shared<FullDisk>(place_->knows_room());
   std::unique_ptr<rocksdb::Env> env_;  // the place's, watched

@@ -22,22 +22,30 @@ constexpr int reading_tries = 200;
 
 }  // namespace
 
-EmbeddedEngine::EmbeddedEngine(std::unique_ptr<Place> place, const Options& options)
+EmbeddedEngine::EmbeddedEngine(std::unique_ptr<Place> place, const Options& options, bool importing)
     : place_(std::move(place)),
       options_(options),
+      importing_(importing),
       machine_clock_(options_.clock ? options_.clock : system_clock()) {}
 
 Result<std::unique_ptr<EmbeddedEngine>> EmbeddedEngine::open(std::unique_ptr<Place> place,
                                                              const Options& options) {
-  std::unique_ptr<EmbeddedEngine> engine(new EmbeddedEngine(std::move(place), options));
-  auto opened = options.read_only ? engine->open_for_reading() : engine->open_for_writing();
-  if (!opened) return pass(opened);
-  return engine;
+  return start(
+      std::unique_ptr<EmbeddedEngine>(new EmbeddedEngine(std::move(place), options, false)));
 }
 
 Result<std::unique_ptr<EmbeddedEngine>> EmbeddedEngine::open(const std::string& path,
                                                              const PlaceConfig& config) {
-  return open(make_place(path, config), config.options);
+  return start(std::unique_ptr<EmbeddedEngine>(
+      new EmbeddedEngine(make_place(path, config), config.options, config.discard)));
+}
+
+Result<std::unique_ptr<EmbeddedEngine>> EmbeddedEngine::start(
+    std::unique_ptr<EmbeddedEngine> engine) {
+  auto opened =
+      engine->options_.read_only ? engine->open_for_reading() : engine->open_for_writing();
+  if (!opened) return pass(opened);
+  return engine;
 }
 
 Result<std::unique_ptr<EmbeddedEngine>> EmbeddedEngine::open_memory(const Options& options) {
@@ -129,6 +137,15 @@ Result<void> EmbeddedEngine::read_meta() {
                 "newer version",
                 place_->name(), **format, version, store_format);
   }
+  auto unfinished = get(meta_table, model::unfinished_row);
+  if (!unfinished) return pass(unfinished);
+  if (*unfinished && !importing_) {
+    return fail(
+        ErrorCode::not_a_store,
+        "{} is a copy that was not finished, and lacks rows; make it anew from what it is a "
+        "copy of",
+        place_->name());
+  }
   opening_ = **opening;
   auto gap = get_meta_number(model::history_gap_row);
   if (!gap) return pass(gap);
@@ -156,6 +173,9 @@ Result<void> EmbeddedEngine::start_writing() {
     if (auto put = put_meta(model::store_id_row, id_bytes, false); !put) return put;
     if (auto put = put_meta(model::format_row, model::encode_u64(store_format), false); !put) {
       return put;
+    }
+    if (importing_) {
+      if (auto put = put_meta(model::unfinished_row, "1", false); !put) return put;
     }
     if (auto put = put_meta(model::opening_row, model::encode_u64(0), true); !put) return put;
   }

@@ -115,7 +115,8 @@ struct PlaceConfig {
   Options options{};
   // Where the files of a directory live; null: the machine's file system.
   std::shared_ptr<rocksdb::FileSystem> file_system{};
-  // Throws away what is there already, if it is a store or the rest of one.
+  // For a copy: throws away what is there already, if it is a store or the rest of one, and is none
+  // itself before finish_import().
   bool discard = false;
   // Instead of the file of a container, for tests; null: the file at the path.
   std::shared_ptr<container::Device> device{};

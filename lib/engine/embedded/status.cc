@@ -23,7 +23,7 @@ ErrorCode code_of(const rocksdb::Status& status) {
 const char* advice(ErrorCode code) {
   switch (code) {
     case ErrorCode::no_space:
-      return "free some space and open the store again";
+      return "free some space and try again";
     case ErrorCode::permission:
       return "check who owns the files and who runs this program";
     case ErrorCode::damaged:
