@@ -66,7 +66,9 @@ rocksdb::DBOptions database_options(const Options& options, rocksdb::Env* env, s
   // In one file each read takes whole envelopes. (Of a read that fails RocksDB keeps nothing.)
   if (options.damaged_log == DamagedLog::refuse) db.log_readahead_size = std::size_t{1} << 20;
   db.max_background_jobs = 2;
-  db.max_total_wal_size = std::max<std::uint64_t>(options.memory_budget, 4 << 20);
+  // Smaller costs nothing that can be measured: what is in tables has filters for absent keys, and
+  // logs take space.
+  db.max_total_wal_size = std::max<std::uint64_t>(options.memory_budget / 2, 4 << 20);
   db.db_write_buffer_size = options.memory_budget / 2;
   db.manifest_preallocation_size = 64 << 10;
   db.stats_dump_period_sec = 0;
