@@ -202,6 +202,9 @@ enum class NodeStatus : std::uint8_t {
 enum class WorkflowForm : std::uint8_t { graph = 1, steps = 2 };
 
 // What a checkpoint tells of a node.
+// By name; as their codecs encode them, nullopt for null.
+using WorkflowVariables = std::map<std::string, std::optional<Bytes>>;
+
 struct NodeState {
   std::string name{};
   std::vector<std::string> after{};  // graph: what it depends on
@@ -212,11 +215,11 @@ struct NodeState {
   std::uint32_t attempts = 0;  // begun, in all runs, as far as NodeContext::attempt() tells
   Time started_at{};           // of the last attempt; 0: none
   Time finished_at{};
-  Time due{};                                // of a timer
-  Token token{};                             // of the reservation that wrote it
-  std::optional<Bytes> output{};             // done: what it returned; nullopt for null
-  std::optional<Error> error{};              // failed
-  std::map<std::string, Bytes> variables{};  // that it set; null is shown as empty
+  Time due{};                     // of a timer
+  Token token{};                  // of the reservation that wrote it
+  std::optional<Bytes> output{};  // done: what it returned; nullopt for null
+  std::optional<Error> error{};   // failed
+  WorkflowVariables variables{};  // that it set
 };
 
 // A run as its newest checkpoint tells.
@@ -239,9 +242,9 @@ struct WorkflowState {
   std::string version{};
   Fingerprint definition{};
   std::optional<Bytes> input{};
-  std::vector<NodeState> nodes{};            // graph: as defined; steps: as asked for
-  std::map<std::string, Bytes> variables{};  // as the nodes left them
-  std::optional<Outcome> outcome{};          // of a finished run
+  std::vector<NodeState> nodes{};    // graph: as defined; steps: as asked for
+  WorkflowVariables variables{};     // as the nodes left them
+  std::optional<Outcome> outcome{};  // of a finished run
   CheckpointFigures figures{};
   // Why its checkpoints cannot be read, of a run that list() found all the same: then what they
   // tell is missing or not whole.

@@ -8,6 +8,7 @@
 #include "base/process.h"
 #include "engine/embedded/embedded_engine.h"
 #include "engine/embedded/place.h"
+#include "model/numbers.h"
 #include "once/store.h"
 #include "store/limit_checks.h"
 
@@ -79,7 +80,7 @@ Result<void> check_opening(std::uint64_t opening) {
 }
 
 Result<void> check_number(std::uint64_t number, Time time) {
-  if (auto checked = check_opening(engine::opening_of(number)); !checked) return checked;
+  if (auto checked = check_opening(model::opening_of(number)); !checked) return checked;
   if (time >= Time{} && time <= latest) return {};
   return fail(ErrorCode::invalid_argument, "a time of {} ms; no clock says so",
               time.time_since_epoch().count());

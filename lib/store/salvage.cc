@@ -22,8 +22,8 @@
 
 #include "base/error.h"
 #include "base/saturating.h"
-#include "engine/embedded/numbering.h"
 #include "engine/salvage/salvage_reader.h"
+#include "model/numbers.h"
 #include "once/store.h"
 
 namespace once {
@@ -31,7 +31,6 @@ namespace {
 
 using engine::SalvageReader;
 
-constexpr int counter_bits = 24;
 // Beyond all numbers that the store has given, where it is not known how often it was opened.
 constexpr std::uint64_t opening_leap = std::uint64_t{1} << 20;
 constexpr std::string_view lost_outcome_code = "outcome_lost";
@@ -154,7 +153,8 @@ Result<void> Salvager::run() {
   }
   if (history_lost_ || reader_.tables_may_differ()) {
     // So that nobody looks for what is not there.
-    facts_.row.history_gap = std::max(facts_.row.history_gap, (next_sequence_ >> counter_bits) - 1);
+    facts_.row.history_gap =
+        std::max(facts_.row.history_gap, model::opening_of(next_sequence_) - 1);
     if (auto added = loader_.add(facts_.row); !added) return added;
   }
   report_.mended = reader_.mended();
@@ -168,7 +168,7 @@ Result<void> Salvager::look_at_history() {
       Table::history,
       [&](const Row& row) -> Result<void> {
         const auto& entry = std::get<HistoryEntry>(row);
-        const std::uint64_t entry_opening = engine::opening_of(entry.sequence);
+        const std::uint64_t entry_opening = model::opening_of(entry.sequence);
         opening = std::max(opening, entry_opening);
         // What happened after it may not have been written down.
         if (!facts_.knows_gap || entry_opening <= facts_.row.history_gap) return {};
@@ -186,7 +186,7 @@ Result<void> Salvager::look_at_history() {
       },
       [](const Loss&) {});  // told when they are saved
   if (facts_.row.opening == 0) opening += opening_leap;
-  next_sequence_ = (opening + 1) << counter_bits;
+  next_sequence_ = model::number_before(opening + 1);
   return looked;
 }
 

@@ -22,13 +22,13 @@
 
 #include "base/error.h"
 #include "ledger/transitions.h"
+#include "model/numbers.h"
 #include "store/store_impl.h"
 
 namespace once {
 namespace {
 
 // Tokens and sequences begin with the opening number; see docs/formats.md.
-constexpr int counter_bits = 24;
 constexpr std::size_t most_listed = 1000;
 
 // From here on every history row of an opening must be there. Rows of one opening have one
@@ -166,9 +166,9 @@ Result<void> Verifier::look_at_history() {
   return reading_.rows({.table = Table::history}, [this](const Result<Row>& row) {
     if (!row) return true;  // told when it is checked
     const auto& entry = std::get<HistoryEntry>(*row);
-    auto& opening = openings_[entry.sequence >> counter_bits];
+    auto& opening = openings_[model::opening_of(entry.sequence)];
     if (opening.first == Time{}) opening.first = entry.time;
-    const bool first_ever = (entry.sequence & ((std::uint64_t{1} << counter_bits) - 1)) == 1;
+    const bool first_ever = model::counter_of(entry.sequence) == 1;
     const bool younger = entry.time - opening.first >= out_of_order;
     if (opening.whole_from == 0 && (first_ever || younger)) opening.whole_from = entry.sequence;
     return true;
@@ -176,7 +176,7 @@ Result<void> Verifier::look_at_history() {
 }
 
 bool Verifier::must_be_there(std::uint64_t sequence) const {
-  const std::uint64_t opening = sequence >> counter_bits;
+  const std::uint64_t opening = model::opening_of(sequence);
   if (opening <= history_gap_) return false;
   const auto at = openings_.find(opening);
   return at != openings_.end() && at->second.whole_from != 0 && at->second.whole_from < sequence;
@@ -196,9 +196,9 @@ void Verifier::check(const Row& row) {
 }
 
 void Verifier::check_number(std::string_view what, std::uint64_t number) {
-  if (number >> counter_bits <= opening_) return;
+  if (model::opening_of(number) <= opening_) return;
   problem(fmt::format("{} has number {}, of opening {}, and the store was opened {} times only",
-                      what, number, number >> counter_bits, opening_));
+                      what, number, model::opening_of(number), opening_));
 }
 
 std::optional<Found> Verifier::find(const Key& key) {
@@ -316,7 +316,7 @@ void Verifier::check_history(const HistoryEntry& entry) {
     check_previous(entry);
   }
   // What happened after it may not have been written down.
-  if (entry.sequence >> counter_bits <= history_gap_) return;
+  if (model::opening_of(entry.sequence) <= history_gap_) return;
   if (entry.what == What::removed) {
     missing_.erase(entry.key);
     return;

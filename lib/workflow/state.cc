@@ -27,8 +27,7 @@ NodeState state_of(const std::string& name, const LoadedNode& node) {
                   .token = node.token,
                   .output = node.row.output};
   if (node.row.status == NodeStatus::failed) state.error = node.row.error;
-  for (const auto& [variable, value] : node.row.variables)
-    state.variables[variable] = value.value_or(Bytes());
+  for (const auto& [variable, value] : node.row.variables) state.variables[variable] = value;
   return state;
 }
 
@@ -62,19 +61,18 @@ std::vector<NodeState> states_of(const LoadedRun& loaded) {
   return states;
 }
 
-std::map<std::string, Bytes> variables_of(const LoadedRun& loaded) {
+WorkflowVariables variables_of(const LoadedRun& loaded) {
   // In steps the row of one that is not done has what the function set before it.
   const bool in_steps = loaded.run && loaded.run->form == WorkflowForm::steps;
   std::multimap<std::uint64_t, const workflow::NodeRow*> rows;
   for (const auto& [name, node] : loaded.nodes) {
     if (in_steps || node.row.status == NodeStatus::done) rows.emplace(node.row.order, &node.row);
   }
-  std::map<std::string, Bytes> variables;
+  WorkflowVariables variables;
   for (const auto& [order, row] : rows) {
-    for (const auto& [name, value] : row->variables) variables[name] = value.value_or(Bytes());
+    for (const auto& [name, value] : row->variables) variables[name] = value;
   }
-  for (const auto& [name, value] : loaded.progress.variables)
-    variables[name] = value.value_or(Bytes());
+  for (const auto& [name, value] : loaded.progress.variables) variables[name] = value;
   return variables;
 }
 

@@ -10,6 +10,7 @@
 #include "model/key_codec.h"
 #include "support/check_result.h"
 #include "support/fault_file_system.h"
+#include "support/temporary_directory.h"
 
 using namespace once;
 using namespace once::engine;
@@ -17,11 +18,11 @@ using namespace once::testing;
 
 namespace {
 
-// A database in memory with the tables of a store, on a disk that can fail.
+// A database with the tables of a store, on a disk that can fail.
 struct Queue {
-  std::unique_ptr<rocksdb::Env> memory{rocksdb::NewMemEnv(rocksdb::Env::Default())};
+  TemporaryDirectory directory{quick_place()};
   std::shared_ptr<FaultFileSystem> disk =
-      std::make_shared<FaultFileSystem>(memory->GetFileSystem());
+      std::make_shared<FaultFileSystem>(rocksdb::FileSystem::Default());
   std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(disk);
   std::unique_ptr<rocksdb::DB> db;
   ColumnFamilies families{};
@@ -32,7 +33,7 @@ struct Queue {
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
     rocksdb::DB* opened = nullptr;
     const auto status =
-        rocksdb::DB::Open(database_options({}, env.get(), 0), "/db",
+        rocksdb::DB::Open(database_options({}, env.get(), 0), directory.file("db"),
                           family_descriptors({}, make_expiry_filters()), &handles, &opened);
     REQUIRE(status.ok());
     db.reset(opened);

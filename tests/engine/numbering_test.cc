@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "model/numbers.h"
 #include "support/check_result.h"
 
 using namespace once;
@@ -35,8 +36,8 @@ TEST_CASE("numbers grow from the opening on, and tokens and sequences are counte
   CHECK(saved.openings == std::vector<std::uint64_t>{7});
   CHECK(numbering.opening() == 7);
   const Token first = value_of(numbering.token());
-  CHECK(opening_of(first.value) == 7);
-  CHECK(first.value != std::uint64_t{7} << counter_bits);  // 0 stands for none
+  CHECK(model::opening_of(first.value) == 7);
+  CHECK(first.value != model::number_before(7));  // 0 stands for none
   std::uint64_t last = first.value;
   for (int i = 0; i < 1000; ++i) {
     const Token next = value_of(numbering.token());
@@ -61,10 +62,10 @@ TEST_CASE("a counter that is used up raises the opening, durably, for tokens and
   Saved saved;
   Numbering numbering(saved.save());
   value_of(numbering.raise(1));
-  const std::uint64_t all = (std::uint64_t{1} << counter_bits) - 1;
+  const std::uint64_t all = model::number_before(1) - 1;
   std::uint64_t last = 0;
   for (std::uint64_t i = 0; i < all; ++i) last = numbering.token()->value;
-  CHECK(opening_of(last) == 1);
+  CHECK(model::opening_of(last) == 1);
   const std::uint64_t sequence = value_of(numbering.sequence());
   CHECK(saved.openings.size() == 1);
 
@@ -75,7 +76,7 @@ TEST_CASE("a counter that is used up raises the opening, durably, for tokens and
 
   const Token next = value_of(numbering.token());
   CHECK(next.value > last);
-  CHECK(opening_of(next.value) == 2);
+  CHECK(model::opening_of(next.value) == 2);
   CHECK(saved.openings.back() == 2);
   CHECK(value_of(numbering.sequence()) > sequence);
 }

@@ -69,7 +69,7 @@ Workflow program(Book& book, std::vector<std::string>& seen, const WorkflowOptio
 }
 
 struct End {
-  std::map<std::string, Bytes> variables{};
+  WorkflowVariables variables{};
   std::vector<std::string> seen{};
 
   friend bool operator==(const End&, const End&) = default;
@@ -116,7 +116,7 @@ TEST_CASE("variables are the same wherever a run is broken off and gone on with"
     const auto none = std::make_shared<WorkflowFaults>();
     const End whole = run_to_end(options, none, 3h);
     CHECK(whole.variables ==
-          std::map<std::string, Bytes>{
+          WorkflowVariables{
               {"n", "5"}, {"m", "3"}, {"k", "3"}, {"t", "4"}, {"f", "before the failure"}});
     CHECK(whole.seen.size() == 6);
     CHECK(run_to_end(options, none, 0ms) == whole);
@@ -141,10 +141,10 @@ TEST_CASE("who looks at a run in between is shown its variables as they stand") 
   const Simulation simulation;
   Store store = simulation.open();
   std::optional<Workflow> workflow;
-  std::map<std::string, Bytes> shown;
+  WorkflowVariables shown;
   workflow.emplace("w", [&](StepContext& run) -> Result<void> {
     const auto look = [&] { shown = state_of(store, *workflow, "1").variables; };
-    using Variables = std::map<std::string, Bytes>;
+    using Variables = WorkflowVariables;
     run.set("n", "1");
     auto counted = run.transact("count", [](Transaction& tx, NodeContext& node) {
       node.set("n", "2");

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "model/numbers.h"
 #include "support/store_difference.h"
 #include "support/store_rules.h"
 
@@ -175,14 +176,13 @@ std::string StoreModel::settle(const Request& request, const Expected& expected,
 }
 
 std::string StoreModel::check_numbers(const StoreRows& rows) {
-  constexpr int counter_bits = 24;
   // Opened once more than ever before, and nothing that is there is of this opening.
   if (rows.store.opening <= opening_) {
     return fmt::format("it is opening {} after {}", rows.store.opening, opening_);
   }
   opening_ = rows.store.opening;
   for (const auto& [key, record] : rows.records) {
-    if (record.token.value >> counter_bits >= opening_) {
+    if (model::opening_of(record.token.value) >= opening_) {
       return fmt::format("key {} has token {} in opening {}", key.to_string(), record.token.value,
                          opening_);
     }
@@ -192,7 +192,7 @@ std::string StoreModel::check_numbers(const StoreRows& rows) {
     tokens_.insert(record.token.value);
   }
   for (const Event& event : rows.events) {
-    if (event.sequence >> counter_bits >= opening_) return "an event is of this opening";
+    if (model::opening_of(event.sequence) >= opening_) return "an event is of this opening";
   }
   return "";
 }

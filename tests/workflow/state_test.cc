@@ -38,7 +38,7 @@ TEST_CASE(
   CHECK(state.attempt == 1);
   CHECK(state.created_at == start);
   CHECK(state.completed() == std::vector<std::string>{"a"});
-  CHECK(state.variables == std::map<std::string, Bytes>{{"v", "x"}});
+  CHECK(state.variables == WorkflowVariables{{"v", "x"}});
   CHECK(state.outcome == std::nullopt);
   REQUIRE(state.nodes.size() == 3);
   CHECK(state.nodes[0].name == "a");

@@ -22,6 +22,7 @@
 #include "commands.h"
 #include "interrupts.h"
 #include "json.h"
+#include "model/numbers.h"
 #include "output.h"
 #include "progress.h"
 #include "row_text.h"
@@ -52,7 +53,7 @@ Result<std::uint64_t> last_printed(Store& store, std::uint64_t after) {
     return false;
   });
   if (!seen) return pass(seen);
-  return after >> 24U > opening ? 0 : after;
+  return model::opening_of(after) > opening ? 0 : after;
 }
 
 // Prints what is newer than `options.after` and moves it on.

@@ -19,6 +19,7 @@
 #include "commands.h"
 #include "duration.h"
 #include "interrupts.h"
+#include "model/numbers.h"
 #include "output.h"
 #include "screen.h"
 #include "text.h"
@@ -54,7 +55,7 @@ class Looking {
     if (!stats) return pass(stats);
     sample.stats = std::move(*stats);
     // The first time only where the history ends is of interest. It is of this opening.
-    if (!before_) after_ = std::max(after_, (sample.stats.opening << 24U) - 1);
+    if (!before_) after_ = std::max(after_, model::number_before(sample.stats.opening) - 1);
     auto read =
         store->history({.key = std::nullopt, .after = after_}, [&](const HistoryEntry& entry) {
           after_ = std::max(after_, entry.sequence);

@@ -22,10 +22,11 @@ Json optional_bytes_json(const std::optional<Bytes>& bytes) {
   return bytes ? bytes_json(*bytes) : Json(nullptr);
 }
 
-Json variables_json(const std::map<std::string, Bytes>& variables) {
+Json variables_json(const WorkflowVariables& variables) {
   Json json = Json::array();
   for (const auto& [name, value] : variables) {
-    json.push_back({{"name", text_json(name)}, {"value", bytes_json(value)}});
+    json.push_back(
+        {{"name", text_json(name)}, {"value", value ? bytes_json(*value) : Json(nullptr)}});
   }
   return json;
 }
@@ -299,7 +300,8 @@ void write_run_tree(Output& out, const WorkflowState& state) {
     add(tree.below(branch.place), branch.lead + (branch.last ? "   " : "│  "));
   }
   for (const auto& [name, value] : state.variables) {
-    out.line(fmt::format("{} = {}", printable(name), preview(value, preview_bytes)));
+    out.line(
+        fmt::format("{} = {}", printable(name), value ? preview(*value, preview_bytes) : "null"));
   }
 }
 

@@ -15,6 +15,7 @@
 #include "model/event_codec.h"
 #include "model/history_codec.h"
 #include "model/key_codec.h"
+#include "model/numbers.h"
 #include "model/record_codec.h"
 #include "model/result_codec.h"
 #include "model/row_header.h"
@@ -98,7 +99,7 @@ Result<void> EmbeddedEngine::import_rows(std::span<const Row> rows) {
     if ((there && *there) || !taken.emplace(table, key).second) twice = true;
   };
   const auto saw = [&](std::uint64_t number, Time time) {
-    import_opening_ = std::max(import_opening_, opening_of(number));
+    import_opening_ = std::max(import_opening_, model::opening_of(number));
     import_time_ = std::max(import_time_, time);
   };
   for (const Row& any : rows) {

@@ -3,11 +3,12 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "model/numbers.h"
 
 namespace once::engine {
 namespace {
 
-constexpr std::uint64_t counter_end = std::uint64_t{1} << counter_bits;
+constexpr std::uint64_t counter_end = model::number_before(1);
 
 }  // namespace
 
@@ -30,7 +31,7 @@ Result<std::uint64_t> Numbering::next(std::uint64_t& counter) {
   if (counter == counter_end) {
     if (auto raised = raise_locked(opening_ + 1); !raised) return pass(raised);
   }
-  return (opening_ << counter_bits) | counter++;
+  return model::number_before(opening_) | counter++;
 }
 
 Result<Token> Numbering::token() {

@@ -1,8 +1,8 @@
 // Gives tokens and sequences: numbers that grow and are never given twice, for one sync an opening.
 //
-// A number is (opening number, counter): 40 and 24 bits. The opening number is raised in the store,
-// and synced, on every opening, so the counters need not be stored. When a counter is used up the
-// opening number is raised once more.
+// What a number is: model/numbers.h. The opening number is raised in the store, and synced, on
+// every opening, so the counters need not be stored. When a counter is used up the opening number
+// is raised once more.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +13,6 @@
 #include "once/record.h"
 
 namespace once::engine {
-
-inline constexpr int counter_bits = 24;
-
-[[nodiscard]] constexpr std::uint64_t opening_of(std::uint64_t number) {
-  return number >> counter_bits;
-}
 
 // Thread-safe. Tokens and sequences are counted apart.
 class Numbering {
