@@ -69,8 +69,9 @@ def summarize(lines):
             for complaint in complaints(output_of(test)):
                 print(textwrap.indent(complaint, "  "))
     passed, failed, skipped = (sum(column) for column in zip(*counts)) if counts else (0, 0, 0)
-    text = f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
-    return text, failed == 0 and passed > 0
+    if skipped:
+        print(f"{skipped} skipped: what they need is not here")
+    return f"{passed} passed, {failed} failed", failed == 0 and passed > 0
 
 
 if __name__ == "__main__":

@@ -270,8 +270,8 @@ class Store {
   Result<VerifyReport> verify(const Progress& progress = {});
   // Writes a whole copy, as of now, to the fresh path `destination`, while the store is in use.
   // All of it is synced before anything is at `destination`.
-  // Errors: invalid_argument when something is there already; damaged at the first row that does
-  // not decode. Nothing is left behind on failure.
+  // Errors: invalid_argument when something is there already, and what Loader::create() gives;
+  // damaged at the first row that does not decode. Nothing is left behind on failure.
   Result<void> backup(std::string_view destination, const Progress& progress = {});
   // Visits the live rows of a table, in key order; of all: the store's own, then table by table.
   // Errors: damaged, as scan().
@@ -381,8 +381,9 @@ class Store {
 // Not thread-safe. When finish() is not reached, nothing is left behind.
 class Loader {
  public:
-  // Begins a store beside `where`. Errors: invalid_argument when something is at `where` already
-  // (an empty directory may be), or when it is no path; permission.
+  // Begins a store beside `where`, at `where`.partial. Errors: invalid_argument when something is
+  // at `where` already (an empty directory may be), or when it is no path, or when a whole store is
+  // at `where`.partial; what opening that one fails with; store_locked, permission.
   static Result<Loader> create(std::string_view where, const Options& options = {});
   Loader(Loader&&) noexcept;
   Loader& operator=(Loader&&) noexcept;
@@ -391,8 +392,10 @@ class Loader {
 
   // Takes one row, as Store::rows() gives them. The limits of Options do not count, since the store
   // they come from may have had larger ones. Nothing of it is durable before finish(). Errors:
-  // invalid_argument (also: a row that was given before; this may show a few thousand rows later,
-  // or in finish()), limit_exceeded (what no store can hold), closed (after finish()).
+  // invalid_argument, limit_exceeded (what no store can hold): that row is left out, and others may
+  // follow. A row that was given before takes the place of the earlier one. no_space, io: rows that
+  // came before are lost with it, and so add() and finish() give that error from then on. closed
+  // (after finish()).
   Result<void> add(const Row& row);
   // Syncs everything and puts the store in its place. Tokens given by the new store are greater
   // than all that the old one can have given, even if that one went on for a while. Errors:

@@ -165,7 +165,7 @@ class MemoryDisk {
   std::shared_ptr<State> state_;
 };
 
-// A store in memory under a clock of its own, for tests that need no more.
+// A store in memory, for tests that need no more: under `clock`, or the machine's.
 inline Result<Store> memory_store(std::shared_ptr<const Clock> clock = nullptr) {
   Options options;
   options.clock = std::move(clock);

@@ -201,10 +201,10 @@ enum class NodeStatus : std::uint8_t {
 // How a workflow is written.
 enum class WorkflowForm : std::uint8_t { graph = 1, steps = 2 };
 
-// What a checkpoint tells of a node.
 // By name; as their codecs encode them, nullopt for null.
 using WorkflowVariables = std::map<std::string, std::optional<Bytes>>;
 
+// What a checkpoint tells of a node.
 struct NodeState {
   std::string name{};
   std::vector<std::string> after{};  // graph: what it depends on

@@ -225,7 +225,7 @@ class Engine {
                                             const std::function<void(std::string)>& problem) = 0;
 
   // Takes rows as they are, without meaning; for filling a fresh store. Not to be mixed with
-  // updates. finish_import() makes them durable. Errors: invalid_argument (a row comes twice).
+  // updates. finish_import() makes them durable.
   virtual Result<void> import_rows(std::span<const Row> rows) = 0;
   virtual Result<void> finish_import() = 0;
 

@@ -38,8 +38,8 @@ class Loader::Impl {
   Impl& operator=(const Impl&) = delete;
 
   Result<void> write_pending() {
-    if (pending.empty()) return {};
-    auto written = engine->import_rows(pending);
+    if (pending.empty() || !written) return written;
+    written = engine->import_rows(pending);
     pending.clear();
     pending_bytes = 0;
     return written;
@@ -52,6 +52,7 @@ class Loader::Impl {
   const std::uint32_t generation = fork_generation();
   std::vector<Row> pending;
   std::size_t pending_bytes = 0;
+  Result<void> written;  // the first error: rows are missing since
 };
 
 namespace {
@@ -146,9 +147,10 @@ Result<void> clear(const std::string& beside, const Options& options) {
 }
 
 // Nothing but what a copy has left that was killed may be thrown away for another one.
-Result<void> check_left(const std::string& beside) {
-  const auto there = engine::EmbeddedEngine::open(
-      beside, {.options = {.create_if_missing = false, .read_only = true}});
+Result<void> check_left(const std::string& beside, Options options) {
+  options.create_if_missing = false;
+  options.read_only = true;
+  auto there = engine::EmbeddedEngine::open(beside, {.options = options});
   if (there) {
     return fail(ErrorCode::invalid_argument,
                 "{} is a whole store, and the place in which the copy would be made; move it away, "
@@ -156,11 +158,11 @@ Result<void> check_left(const std::string& beside) {
                 beside);
   }
   const ErrorCode code = there.error().code;
-  if (code != ErrorCode::damaged && code != ErrorCode::newer_format) return {};
-  return fail(ErrorCode::invalid_argument,
-              "{}, the place in which the copy would be made, is there already, and what it is "
-              "cannot be told ({}); move it away, or remove it",
-              beside, there.error().message);
+  if (code == ErrorCode::store_missing || code == ErrorCode::not_a_store) return {};
+  there.error().message += fmt::format(
+      ". {} is where the copy would be made: if nobody needs it, move it away or remove it",
+      beside);
+  return pass(there);
 }
 
 }  // namespace
@@ -197,7 +199,7 @@ Result<Loader> Loader::create(std::string_view where, const Options& options) {
   fresh.max_event_bytes = std::numeric_limits<std::uint32_t>::max();
   if (there) fresh.layout = Layout::directory;
   const std::string beside = place + ".partial";
-  if (auto checked = check_left(beside); !checked) return pass(checked);
+  if (auto checked = check_left(beside, fresh); !checked) return pass(checked);
   if (auto cleared = clear(beside, fresh); !cleared) return pass(cleared);
   auto engine = engine::EmbeddedEngine::open(beside, {.options = fresh, .discard = true});
   if (!engine) return pass(engine);
@@ -208,6 +210,7 @@ Result<void> Loader::add(const Row& row) {
   if (!impl_ || !impl_->engine) {
     return fail(ErrorCode::closed, "the loader has finished; create another one");
   }
+  if (!impl_->written) return impl_->written;
   if (auto checked = check_row(row, impl_->options); !checked) return checked;
   impl_->pending.push_back(row);
   impl_->pending_bytes += bytes_of(row);

@@ -138,7 +138,7 @@ std::string problem_with_fault(const Life& life, const Fault& fault, std::uint64
 enum class Ways { all, in_turn };
 
 // How the nth call of a kind fails, once and for ever: in all ways; or, since there are many reads
-// and writes, for each of these in three, which change from call to call.
+// and writes, for each of these once in one way and for ever in one, which change from call to call.
 std::vector<Fault> faults_for(CallKind kind, std::uint64_t nth, Ways ways) {
   using K = CallKind;
   std::vector<Effect> effects{Effect::none_done};
@@ -156,9 +156,8 @@ std::vector<Fault> faults_for(CallKind kind, std::uint64_t nth, Ways ways) {
     }
   }
   if (ways == Ways::all || (kind != K::read && kind != K::write)) return faults;
-  std::vector<Fault> some;
-  for (std::size_t i = 0; i < 3; ++i) some.push_back(faults[(3 * nth + i) % faults.size()]);
-  return some;
+  const std::size_t once = faults.size() / 2;
+  return {faults[nth % once], faults[once + nth / 2 % once]};
 }
 
 std::string describe(const Fault& fault) {

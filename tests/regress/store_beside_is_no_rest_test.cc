@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/embedded/embedded_engine.h"
+#include "once/salvage.h"
 #include "store/fixture.h"
 #include "support/files.h"
 #include "support/layouts.h"
@@ -45,6 +46,23 @@ TEST_CASE_TEMPLATE("a store whose name is that of a copy that is being made stay
   CHECK(value_of(store.find("order"))->outcome->value == "charged");
 }
 
+TEST_CASE("a place of which it cannot be told what it is stays") {
+  const TemporaryDirectory directory;
+  const std::string dear = directory.file("copy.partial");
+  {
+    Store store = value_of(Store::open(dear));
+    value_of(store.execute("order", [] { return Bytes("charged"); }));
+  }
+  std::string bytes = read_file(dear);
+  for (const std::uint64_t at : {50u, 4096u + 50u}) bytes[at] = static_cast<char>(bytes[at] ^ 1);
+  write_file(dear, bytes);
+  Store original = value_of(Store::open(directory.file("original")));
+  const auto copied = original.backup(directory.file("copy"));
+  REQUIRE_FALSE(copied);
+  CHECK(copied.error().message.find(dear) != std::string::npos);
+  CHECK(read_file(dear) == bytes);
+}
+
 TEST_CASE_TEMPLATE("the rest of a copy is no store, and makes way for the next one", L, LAYOUTS) {
   const TemporaryDirectory directory;
   const std::string rest = directory.file("copy.partial");
@@ -63,4 +81,16 @@ TEST_CASE_TEMPLATE("the rest of a copy is no store, and makes way for the next o
   CHECK_FALSE(std::filesystem::exists(rest));
   Store copy = value_of(Store::open(directory.file("copy")));
   CHECK(value_of(copy.find("order"))->outcome->value == "charged");
+}
+
+TEST_CASE("what is salvaged of a copy that was not finished is said not to be all") {
+  const TemporaryDirectory directory;
+  const std::string rest = directory.file("copy.partial");
+  value_of(engine::EmbeddedEngine::open(rest, {.discard = true}));
+  std::vector<Loss> losses;
+  SalvageOptions options;
+  options.on_loss = [&](const Loss& loss) { losses.push_back(loss); };
+  value_of(salvage(rest, directory.file("fresh"), options));
+  REQUIRE(losses.size() == 1);
+  CHECK(losses[0].why.find("not finished") != std::string::npos);
 }

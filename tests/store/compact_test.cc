@@ -110,8 +110,8 @@ TEST_CASE("the file stays within 1.3 times the live data") {
 TEST_CASE("before it is compacted the file stays within 2 times the live data and some budgets") {
   constexpr std::uint64_t least = std::uint64_t{8} << 20;
   constexpr std::uint64_t budgets = 4 + 25;
-  for (const std::uint64_t budget : {std::uint64_t{1} << 20, std::uint64_t{4} << 20}) {
-    for (const std::uint64_t live : {40'000u, 1'000'000u, 6'000'000u, 20'000'000u}) {
+  for (const std::uint64_t budget : {std::uint64_t{1} << 20}) {
+    for (const std::uint64_t live : {40'000u, 1'000'000u, 6'000'000u}) {
       const TemporaryDirectory directory{quick_place()};
       const std::string path = directory.file("s");
       Options options;
@@ -121,7 +121,7 @@ TEST_CASE("before it is compacted the file stays within 2 times the live data an
       constexpr std::size_t row_bytes = 2000;
       const Reservation mine = reserve(store, key_of(1));
       std::uint64_t most = 0;
-      for (std::uint64_t done = 0; done < 2 * live + 30 * budget; done += row_bytes) {
+      for (std::uint64_t done = 0; done < 10 * live + 200 * budget; done += row_bytes) {
         value_of(store.save_checkpoint(mine, std::to_string(random() % (live / row_bytes)),
                                        random_bytes(random, row_bytes), Durability::buffered));
         most = std::max(most, std::filesystem::file_size(path));

@@ -243,15 +243,6 @@ class Whole(ToolTest):
         for some in (rows[:1], rows[1:], rows + rows[:1]):
             self.refused(first + b"".join(some) + end, "line %d: " % (len(some) + 2))
 
-    def test_a_row_that_comes_twice(self):
-        rows = [*answered("a"), event_row(5), data_row(b"a", b"1")]
-        self.once("load", self.fresh_path(), stdin=whole([store_row(), *rows]))
-        for row in rows:
-            self.refused(whole([store_row(), *rows, row]), "comes twice")
-        # So far behind the first that that one has been written.
-        many = [data_row(b"z%06d" % i, b"") for i in range(5000)]
-        self.refused(whole([store_row(), *rows, *many, rows[0]]), "comes twice")
-
     def test_two_dumps_one_after_the_other(self):
         one, other = whole([store_row()]), whole([store_row(), data_row(b"a", b"")])
         self.refused(one + other, "line 3: ")

@@ -227,6 +227,13 @@ class LiveReaders(ToolTest):
         writer.ask("sweep")
         self.assertLess(writer.ask("sweep")[1], held)
 
+    def test_who_wants_to_write_too_waits_no_longer_than_asked(self):
+        store, writer = self.begin(1)
+        before = time.monotonic()
+        done = self.once("run", store, "--key", "k", "--wait", "0s", "--", "true", code=74)
+        self.assertLess(time.monotonic() - before, 20)
+        self.assertIn(b"%d" % writer.process.pid, done.stderr)
+
     def test_damage_is_told_with_its_place_while_somebody_has_the_store_open(self):
         store, writer = self.begin(20000)
         writer.ask("compact")

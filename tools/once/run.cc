@@ -486,7 +486,10 @@ void add_run(CLI::App& app, Context& context) {
       ->add_option("--lease", arguments->lease,
                    "How long the key stays ours if we cannot renew; renewed while it runs")
       ->capture_default_str();
-  command->add_option("--wait", arguments->wait, "How long to wait while somebody else runs it")
+  command
+      ->add_option(
+          "--wait", arguments->wait,
+          "How long to wait while somebody else runs it; for the store itself, 5s at least")
       ->capture_default_str();
   command
       ->add_option("--on-crash", arguments->on_crash,

@@ -158,7 +158,7 @@ class EmbeddedEngine final : public Engine {
   std::unique_ptr<rocksdb::Env> env_;  // the place's, watched
   const ExpiryFilters filters_ = make_expiry_filters();
   const std::shared_ptr<TableCuts> cuts_ = std::make_shared<TableCuts>();
-  Mutex in_pieces_;  // held while cuts_ are set
+  Mutex rewriting_;  // held while tables are rewritten, of which cuts_ may be part
   std::unique_ptr<rocksdb::DB> db_;
   ColumnFamilies families_{};
   std::shared_ptr<StoreClock> clock_;

@@ -119,7 +119,9 @@ Result<void> EmbeddedEngine::rewrite_all(std::span<const Table> tables, const Pr
 
 rocksdb::Status EmbeddedEngine::rewrite(Table table, SweepReport& report) {
   const auto& filter = filters_[static_cast<std::size_t>(table)];
-  const std::uint64_t before = filter ? filter->removed() : 0;
+  std::uint64_t before = filter ? filter->removed() : 0;
+  // One at a time: tables that another one merges could not be merged in pieces here.
+  MutexLock lock(rewriting_);
   rocksdb::CompactRangeOptions compact;
   compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
   compact.exclusive_manual_compaction = false;
@@ -128,16 +130,17 @@ rocksdb::Status EmbeddedEngine::rewrite(Table table, SweepReport& report) {
   if (status.IsNoSpace()) {
     // RocksDB stops when the disk is full, until it is told to go on.
     (void)resume();
-    MutexLock lock(in_pieces_);
+    if (filter) before = filter->removed();  // what was in vain does not count
     status = merge_in_pieces(*db_, *family(table), *cuts_, table_size(options_));
     if (status.IsNoSpace()) (void)resume();
   }
-  if (!filter || !status.ok()) return status;
+  // Without room enough, pieces were merged all the same.
+  if (!filter || (!status.ok() && !status.IsNoSpace())) return status;
   const std::uint64_t removed = filter->removed() - before;
-  if (table == Table::keys) report.keys = removed;
-  if (table == Table::results) report.results = removed;
-  if (table == Table::outbox) report.events = removed;
-  if (table == Table::history) report.history = removed;
+  if (table == Table::keys) report.keys += removed;
+  if (table == Table::results) report.results += removed;
+  if (table == Table::outbox) report.events += removed;
+  if (table == Table::history) report.history += removed;
   return status;
 }
 

@@ -48,6 +48,8 @@ class Merging {
   Status run() {
     Status status = empty_staging();
     for (int level = staging() - 1; level >= 0 && status.ok(); --level) status = lower(level);
+    // Of what was left at first, all may be done by now.
+    if (status.ok() && upper_levels_are_empty()) lack_ = Status::OK();
     if (status.ok()) status = rewrite_last();
     return status.ok() ? lack_ : status;
   }
@@ -72,6 +74,12 @@ class Merging {
     db_.GetLiveFilesMetaData(&files);
     return std::ranges::any_of(files,
                                [&](const auto& file) { return file.relative_filename == table; });
+  }
+  [[nodiscard]] bool upper_levels_are_empty() const {
+    rocksdb::ColumnFamilyMetaData all;
+    db_.GetColumnFamilyMetaData(&family_, &all);
+    return std::ranges::all_of(
+        all.levels, [&](const auto& level) { return level.level == last_ || level.files.empty(); });
   }
   // What finds no room changes nothing, and is not what is answered.
   Status merge(const std::string& table, int level, bool& done) {
@@ -121,7 +129,6 @@ class Merging {
       }
       again &= any;
     }
-    if (tables_of(staging()).empty()) lack_ = Status::OK();
     return status;
   }
 
@@ -155,6 +162,19 @@ class Merging {
   std::set<std::string> made_{};  // tables that nothing has to be done with any more
 };
 
+// Lets the database go on by itself, whatever happens meanwhile.
+struct Resumption {
+  rocksdb::DB& db;
+  TableCuts& cuts;
+  Resumption(rocksdb::DB& database, TableCuts& table_cuts) : db(database), cuts(table_cuts) {}
+  Resumption(const Resumption&) = delete;
+  Resumption& operator=(const Resumption&) = delete;
+  ~Resumption() {
+    cuts.set({});
+    (void)db.ContinueBackgroundWork();
+  }
+};
+
 }  // namespace
 
 void TableCuts::set(std::vector<std::string> keys) {
@@ -172,12 +192,9 @@ std::unique_ptr<rocksdb::SstPartitioner> TableCuts::CreatePartitioner(
 Status merge_in_pieces(rocksdb::DB& db, rocksdb::ColumnFamilyHandle& family, TableCuts& cuts,
                        std::uint64_t table_bytes) {
   // Merges that the database began by itself would hold tables that are needed here.
-  Status status = db.PauseBackgroundWork();
-  if (!status.ok()) return status;
-  status = Merging(db, family, cuts, table_bytes).run();
-  cuts.set({});
-  keep_first(status, db.ContinueBackgroundWork());
-  return status;
+  if (Status paused = db.PauseBackgroundWork(); !paused.ok()) return paused;
+  const Resumption resumption{db, cuts};
+  return Merging(db, family, cuts, table_bytes).run();
 }
 
 }  // namespace once::engine

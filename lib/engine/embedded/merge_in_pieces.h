@@ -41,8 +41,9 @@ class TableCuts final : public rocksdb::SstPartitionerFactory {
   std::shared_ptr<const std::vector<std::string>> keys_ ONCE_GUARDED_BY(mutex_);
 };
 
-// Merges all tables of `family` into its last level, and rewrites those of it. Meanwhile no other
-// table of the database is written or merged, and commits that would have to wait for that wait.
+// Merges all tables of `family` into its last level, and rewrites those of it. Nobody may merge
+// tables of the family by hand meanwhile. By itself the database writes and merges none, and
+// commits that would have to wait for that wait.
 // `table_bytes`: how large the new tables are about. NoSpace: pieces are left that did not fit, and
 // the others are merged.
 [[nodiscard]] rocksdb::Status merge_in_pieces(rocksdb::DB& db, rocksdb::ColumnFamilyHandle& family,

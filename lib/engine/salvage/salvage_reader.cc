@@ -419,6 +419,14 @@ Result<SalvageReader::Facts> SalvageReader::facts(const LossVisitor& lost) {
   const auto opening = number(model::opening_row);
   if (!opening) lose(model::opening_row, opening.error().message);
   if (opening) facts.row.opening = opening->value_or(0);
+  const auto unfinished = get(meta_table, model::unfinished_row);
+  if (!unfinished) lose(model::unfinished_row, unfinished.error().message);
+  if (unfinished && *unfinished) {
+    lost(
+        {.why =
+             "this is a copy that was not finished: rows that had not been copied yet are missing, "
+             "and whose rows they were cannot be told"});
+  }
   const auto gap = number(model::history_gap_row);
   if (!gap) lose(model::history_gap_row, gap.error().message);
   facts.knows_gap = gap.has_value();

@@ -16,15 +16,19 @@
 namespace once::supervise {
 namespace {
 
+// For the store itself, whatever the wait for the key: others hold it for milliseconds each.
+constexpr Duration least_open_patience = std::chrono::seconds(5);
+
 // What one look at the store gave: an answer, or the record of who is at work.
 using Look = std::variant<Acquired, std::optional<Record>>;
 
 Result<Look> look(const Where& where, const Key& key, const ReserveOptions& options,
-                  const Signals& signals) {
+                  const Signals& signals, Duration open_until) {
+  const auto clock = system_clock();
   std::optional<int> interrupted;
   auto store = open_patiently(where.path, where.make, [&] {
     interrupted = signals.next_ending();
-    return interrupted.has_value();
+    return interrupted.has_value() || clock->since_boot() >= open_until;
   });
   if (interrupted && !store) return Look(Acquired(Interrupted{.signal = *interrupted}));
   if (!store) return pass(store);
@@ -88,10 +92,11 @@ Result<Acquired> acquire(const Where& where, const Key& key, ReserveOptions opti
   const auto clock = system_clock();
   const Duration start = clock->since_boot();
   const Duration wait = std::exchange(options.wait, Duration{0});
+  const Duration open_until = start + std::max(wait, least_open_patience);
   for (;;) {
     // Several that are woken at once take turns here: one of them gets the key, the others see its
     // process and wait for that.
-    auto seen = look(where, key, options, signals);
+    auto seen = look(where, key, options, signals, open_until);
     if (!seen) return pass(seen);
     if (auto* answer = std::get_if<Acquired>(&*seen)) return std::move(*answer);
     const auto& record = std::get<std::optional<Record>>(*seen);
