@@ -138,7 +138,8 @@ std::string problem_with_fault(const Life& life, const Fault& fault, std::uint64
 enum class Ways { all, in_turn };
 
 // How the nth call of a kind fails, once and for ever: in all ways; or, since there are many reads
-// and writes, for each of these once in one way and for ever in one, which change from call to call.
+// and writes, for each of these once in one way and for ever in one, which change from call to
+// call.
 std::vector<Fault> faults_for(CallKind kind, std::uint64_t nth, Ways ways) {
   using K = CallKind;
   std::vector<Effect> effects{Effect::none_done};
