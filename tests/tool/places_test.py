@@ -29,6 +29,14 @@ def looking(store):
         ["events", store, "--json"],
         ["log", store],
         ["log", store, "--json"],
+        ["stats", store, "--by", "both"],
+        ["outbox", "ls", store],
+        ["outbox", "ls", store, "--status", "all", "--json"],
+        ["workflow", "ls", store],
+        ["workflow", "ls", store, "--json"],
+        ["transaction", "ls", store],
+        ["transaction", "ls", store, "--json"],
+        ["top", store, "--json"],
     ]
 
 
