@@ -3,7 +3,6 @@
 #include "engine/embedded/merge_in_pieces.h"
 
 #include <doctest/doctest.h>
-#include <rocksdb/env.h>
 #include <rocksdb/iterator.h>
 
 #include <map>
@@ -11,7 +10,10 @@
 #include <random>
 #include <string>
 
+#include "support/temporary_directory.h"
+
 using namespace once;
+using namespace once::testing;
 
 namespace {
 
@@ -35,10 +37,9 @@ TEST_CASE("what is there stays, wherever the tables lie") {
   for (unsigned seed = 0; seed < 20; ++seed) {
     CAPTURE(seed);
     std::mt19937 random(seed);
-    const std::unique_ptr<rocksdb::Env> env(rocksdb::NewMemEnv(rocksdb::Env::Default()));
+    const TemporaryDirectory directory(quick_place());
     const auto cuts = std::make_shared<engine::TableCuts>();
     rocksdb::Options options;
-    options.env = env.get();
     options.create_if_missing = true;
     options.level_compaction_dynamic_level_bytes = true;
     options.sst_partitioner_factory = cuts;
@@ -46,7 +47,7 @@ TEST_CASE("what is there stays, wherever the tables lie") {
     options.target_file_size_base = 16 << 10;
     options.max_bytes_for_level_base = 64 << 10;
     rocksdb::DB* opened = nullptr;
-    REQUIRE(rocksdb::DB::Open(options, "/db", &opened).ok());
+    REQUIRE(rocksdb::DB::Open(options, directory.file("db"), &opened).ok());
     const std::unique_ptr<rocksdb::DB> db(opened);
 
     Rows rows;
