@@ -41,6 +41,7 @@ TEST_CASE("what is there stays, wherever the tables lie") {
     const auto cuts = std::make_shared<engine::TableCuts>();
     rocksdb::Options options;
     options.create_if_missing = true;
+    options.compression = rocksdb::kNoCompression;
     options.level_compaction_dynamic_level_bytes = true;
     options.sst_partitioner_factory = cuts;
     options.disable_auto_compactions = true;
