@@ -48,6 +48,8 @@ std::string as_text(const std::string& value) {
 
 // RFC 3339, in UTC.
 std::string timestamp(Time time) {
+  // Before the first day that can be counted there is none to round down to.
+  time = std::max(time, Time::min() + std::chrono::days(1));
   const auto day = std::chrono::floor<std::chrono::days>(time);
   const std::chrono::year_month_day date(day);
   const std::chrono::hh_mm_ss clock(time - day);

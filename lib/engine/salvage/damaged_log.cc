@@ -75,7 +75,8 @@ std::vector<LogGap> mend_log(Bytes& log) {
       }
       // Too little for a header is filled with zeros.
       if (!is_last && rest.size() < header_bytes) break;
-      std::size_t next = 1;
+      // Not nearer than a header: a record lay here, and what stands in its place has one too.
+      std::size_t next = std::min(header_bytes, rest.size());
       while (next < rest.size() && !record_at(rest.substr(next))) ++next;
       if (is_last && next == rest.size() && is_torn(rest, start + block_bytes - at)) {
         log.resize(at);
@@ -85,7 +86,6 @@ std::vector<LogGap> mend_log(Bytes& log) {
         gaps.push_back({.offset = at});
       }
       gaps.back().length += next;
-      if (next < header_bytes) break;  // cannot be: a record lay here
       log.replace(at, next, nothing(next));
       at += next;
     }
