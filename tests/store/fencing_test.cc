@@ -157,19 +157,23 @@ TEST_CASE("who waits is woken by the finish and replays") {
 TEST_CASE("a wait ends with busy when its time is over, and with the lease when that lapses") {
   const Simulation simulation;
   Store store = simulation.open();
-  reserved(store.reserve("k", {.lease = 1h, .on_abandon = OnAbandon::rerun}));
-  std::thread impatient(
-      [&] { CHECK(error_of(store.reserve("k", {.wait = 1min})) == ErrorCode::busy); });
-  // In small steps: whoever is about to wait takes the deadline from the clock as it then is.
+  reserved(store.reserve("k", {.lease = 1000h, .on_abandon = OnAbandon::rerun}));
+  std::atomic<bool> was_busy = false;
+  std::thread impatient([&] {
+    CHECK(error_of(store.reserve("k", {.wait = 1min})) == ErrorCode::busy);
+    was_busy = true;
+  });
+  // In small steps: whoever is about to wait takes the deadline from the clock as it then is, and
+  // may come to it late.
   std::atomic<bool> ended = false;
   std::thread ticking([&] {
     while (!ended) {
-      simulation.clock->advance(1s);
+      simulation.clock->advance(was_busy ? Duration(1h) : Duration(1s));
       std::this_thread::yield();
     }
   });
   impatient.join();
-  CHECK(reserved(store.reserve("k", {.wait = 48h})).taken_over);
+  CHECK(reserved(store.reserve("k", {.wait = 2000h})).taken_over);
   ended = true;
   ticking.join();
 }
