@@ -421,10 +421,11 @@ Result<void> Container::cut_end(bool opened_soon) {
     ++writes_;
     allocator_.cut(end);
   }
+  const std::uint64_t reserve = reserve_bytes();  // of what is left; holes change nothing in it
   const Extents runs = allocator_.runs(punched_run);
   for (const Extent& run : std::views::reverse(runs)) {
     // What is kept in reserve has to be there.
-    if (allocator_.real_bytes() < run.length + reserve_bytes()) break;
+    if (allocator_.real_bytes() < run.length + reserve) break;
     if (auto punched = device_->punch(run.offset, run.length); !punched) {
       return std::unexpected(poison(std::move(punched.error())));
     }
@@ -433,7 +434,7 @@ Result<void> Container::cut_end(bool opened_soon) {
   }
   if (!held_back) {
     // A hole is no reserve: others may have the disk by then.
-    auto secured = secure(reserve_bytes());
+    auto secured = secure(reserve);
     if (!secured && secured.error().code != ErrorCode::no_space) return secured;
   }
   note_space();

@@ -19,7 +19,7 @@
 //             leaps, so that no token of the store it was copied from comes again. Whether the row
 //             is there is what counts, not its value
 //   unfinished  there in a copy (backup, load, salvage) until all of it is written: it is no store
-//   yet
+//             yet
 //
 // All numbers little-endian. A u64 row is 8 bytes and nothing else: `format` must be readable by
 // every version there will ever be, the ones that do not know this store included.

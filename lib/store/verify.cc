@@ -28,7 +28,6 @@
 namespace once {
 namespace {
 
-// Tokens and sequences begin with the opening number; see docs/formats.md.
 constexpr std::size_t most_listed = 1000;
 
 // From here on every history row of an opening must be there. Rows of one opening have one

@@ -59,27 +59,29 @@ class Merging {
 
   // The level before the last.
   [[nodiscard]] int staging() const { return last_ - 1; }
+  [[nodiscard]] std::vector<rocksdb::LevelMetaData> levels() const {
+    rocksdb::ColumnFamilyMetaData family;
+    db_.GetColumnFamilyMetaData(&family_, &family);
+    return std::move(family.levels);
+  }
   // Of the tables of a level; of level 0 the newest first.
   [[nodiscard]] Names tables_of(int level) const {
-    rocksdb::ColumnFamilyMetaData all;
-    db_.GetColumnFamilyMetaData(&family_, &all);
+    const auto all = levels();
     Names names;
-    for (const auto& table : all.levels[static_cast<std::size_t>(level)].files) {
+    for (const auto& table : all[static_cast<std::size_t>(level)].files) {
       names.push_back(table.relative_filename);
     }
     return names;
   }
   [[nodiscard]] bool is_there(const std::string& table) const {
-    std::vector<rocksdb::LiveFileMetaData> files;
-    db_.GetLiveFilesMetaData(&files);
-    return std::ranges::any_of(files,
-                               [&](const auto& file) { return file.relative_filename == table; });
+    return std::ranges::any_of(levels(), [&](const auto& level) {
+      return std::ranges::any_of(level.files,
+                                 [&](const auto& file) { return file.relative_filename == table; });
+    });
   }
   [[nodiscard]] bool upper_levels_are_empty() const {
-    rocksdb::ColumnFamilyMetaData all;
-    db_.GetColumnFamilyMetaData(&family_, &all);
     return std::ranges::all_of(
-        all.levels, [&](const auto& level) { return level.level == last_ || level.files.empty(); });
+        levels(), [&](const auto& level) { return level.level == last_ || level.files.empty(); });
   }
   // What finds no room changes nothing, and is not what is answered.
   Status merge(const std::string& table, int level, bool& done) {
@@ -143,10 +145,9 @@ class Merging {
   }
 
   void cut_at_last_level() {
-    rocksdb::ColumnFamilyMetaData all;
-    db_.GetColumnFamilyMetaData(&family_, &all);
+    const auto all = levels();
     std::vector<std::string> keys;
-    for (const auto& table : all.levels[static_cast<std::size_t>(last_)].files) {
+    for (const auto& table : all[static_cast<std::size_t>(last_)].files) {
       keys.push_back(table.smallestkey);
     }
     std::ranges::sort(keys);
