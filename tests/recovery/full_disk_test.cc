@@ -98,6 +98,21 @@ void check_write(FullDisk& disk, Durability durability = Durability::synced) {
   if (!disk.write(durability)) FAIL_CHECK(disk.session.heard().describe());
 }
 
+// Removes every `step`th of the keys, and has their space given back.
+void make_room(FullDisk& disk, const std::vector<Key>& keys, std::size_t step, bool by_sweep) {
+  for (std::size_t i = 0; i < keys.size(); i += step) {
+    const Reply& removed = disk.ask({.kind = Kind::remove, .key = keys[i]});
+    if (!removed.yes) FAIL_CHECK(removed.describe());
+  }
+  if (by_sweep) {
+    const Reply& swept = disk.ask({.kind = Kind::sweep});
+    if (swept.error) FAIL_CHECK(swept.describe());
+  } else {
+    const auto compacted = disk.session.store().compact();
+    if (!compacted) FAIL_CHECK(compacted.error().message);
+  }
+}
+
 void check_reading(FullDisk& disk) {
   CHECK(disk.session.compare_live() == "");
   for (const Key& key : disk.finished()) {
@@ -128,17 +143,7 @@ TEST_CASE("a full disk: reading, removing, sweeping and compacting go on, and ma
       check_reading(disk);
       const std::vector<Key> keys = disk.finished();
       REQUIRE(keys.size() >= 3);
-      for (std::size_t i = 0; i < keys.size(); i += round == 2 ? 1 : 2) {
-        const Reply& removed = disk.ask({.kind = Kind::remove, .key = keys[i]});
-        if (!removed.yes) FAIL_CHECK(removed.describe());
-      }
-      if (round % 2 == 0) {
-        const Reply& swept = disk.ask({.kind = Kind::sweep});
-        if (swept.error) FAIL_CHECK(swept.describe());
-      } else {
-        const auto compacted = disk.session.store().compact();
-        if (!compacted) FAIL_CHECK(compacted.error().message);
-      }
+      make_room(disk, keys, round == 2 ? 1 : 2, round % 2 == 0);
       // There is room again, on a disk that is no larger, in a store that was not opened again.
       check_write(disk);
       check_write(disk, Durability::buffered);
@@ -160,18 +165,7 @@ TEST_CASE("others take all of the disk: what is removed makes room, whatever its
       for (std::size_t i = 0; i < 15'000'000 / bytes; ++i) check_write(disk);
       if (round % 2 == 1) CHECK(disk.session.store().compact().has_value());
       disk.device->set_capacity(disk.device->image().space());
-      const std::vector<Key> keys = disk.finished();
-      for (std::size_t i = 0; i < keys.size(); i += 2) {
-        const Reply& removed = disk.ask({.kind = Kind::remove, .key = keys[i]});
-        if (!removed.yes) FAIL_CHECK(removed.describe());
-      }
-      if (round < 2) {
-        const Reply& swept = disk.ask({.kind = Kind::sweep});
-        if (swept.error) FAIL_CHECK(swept.describe());
-      } else {
-        const auto compacted = disk.session.store().compact();
-        if (!compacted) FAIL_CHECK(compacted.error().message);
-      }
+      make_room(disk, disk.finished(), 2, round < 2);
       check_write(disk);
       check_write(disk, Durability::buffered);
       check_reading(disk);

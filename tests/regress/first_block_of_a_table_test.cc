@@ -6,27 +6,22 @@
 #include <random>
 
 #include "store/salvaging.h"
+#include "support/random_bytes.h"
 
 using namespace once;
 using namespace once::testing;
 
 namespace {
 
-std::string noise(std::mt19937& random, std::size_t size) {
-  std::string bytes(size, '\0');
-  for (char& byte : bytes) byte = static_cast<char>(random());
-  return bytes;
-}
-
 // Several tables on one level of `results` and of `data`.
-void fill_tables(Store& store) {
+void fill_tables(Store store) {
   std::mt19937 random(1);
   for (int i = 0; i < 400; ++i) {
-    complete(store, key_of(i), noise(random, 8000));
+    complete(store, key_of(i), random_bytes(random, 8000));
     const std::string name = "row " + std::to_string(100'000 + i);
-    value_of(store.transact("data " + name,
-                            [&](Transaction& tx) { return tx.put(name, noise(random, 8000)); },
-                            {.durability = buffered}));
+    value_of(store.transact(
+        "data " + name, [&](Transaction& tx) { return tx.put(name, random_bytes(random, 8000)); },
+        {.durability = buffered}));
   }
   value_of(store.compact());
   value_of(store.close());
@@ -37,7 +32,7 @@ void fill_tables(Store& store) {
 TEST_CASE("a table whose first block is damaged is told of by whoever reads a range") {
   const TemporaryDirectory directory(quick_place());
   const std::string path = directory.file("store");
-  fill_tables(*std::make_unique<Store>(value_of(Store::open(path, small(Layout::directory)))));
+  fill_tables(value_of(Store::open(path, small(Layout::directory))));
   const Rows rows = rows_at(path);
   const auto files = files_of(path);
   int tables = 0;

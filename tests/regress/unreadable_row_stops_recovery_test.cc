@@ -6,6 +6,7 @@
 #include "once/coordinator.h"
 #include "store/fixture.h"
 #include "store/raw_store.h"
+#include "transaction/late_participant.h"
 
 using namespace once;
 using namespace once::testing;
@@ -35,16 +36,7 @@ struct World {
     value_of(store.close());
     up = true;
   }
-  void add(Coordinator& coordinator) {
-    value_of(coordinator.add(
-        {.name = "x",
-         .prepare = [](const ParticipantCall&) -> Result<Bytes> { return Bytes("yes"); },
-         .commit = [this](const ParticipantCall&) -> Result<void> {
-           if (!up) return std::unexpected(work_retryable("down"));
-           return {};
-         },
-         .abort = [](const ParticipantCall&) -> Result<void> { return {}; }}));
-  }
+  void add(Coordinator& coordinator) const { value_of(coordinator.add(late_participant("x", up))); }
   // Gives a row the layout of a newer version.
   void make_unreadable(Table table, const Bytes& row) {
     RawStore raw(path);

@@ -5,6 +5,7 @@
 
 #include "once/coordinator.h"
 #include "store/fixture.h"
+#include "transaction/late_participant.h"
 #include "transaction/transaction_log.h"
 
 using namespace once;
@@ -19,14 +20,7 @@ struct World {
   bool up = false;
 
   World() {
-    value_of(coordinator.add(
-        {.name = "x",
-         .prepare = [](const ParticipantCall&) -> Result<Bytes> { return Bytes("yes"); },
-         .commit = [this](const ParticipantCall&) -> Result<void> {
-           if (!up) return std::unexpected(work_retryable("down"));
-           return {};
-         },
-         .abort = [](const ParticipantCall&) -> Result<void> { return {}; }}));
+    value_of(coordinator.add(late_participant("x", up)));
     for (const char* key : {"a", "b", "c"}) {
       REQUIRE(value_of(coordinator.run(key, {{"x", "p"}})).commits());
     }

@@ -13,19 +13,13 @@
 #include "sample_store.h"
 #include "store/open_on.h"
 #include "support/layouts.h"
+#include "support/random_bytes.h"
 #include "support/simulated_device.h"
 
 using namespace once;
 using namespace once::testing;
 
 namespace {
-
-// Bytes that no compression makes smaller.
-std::string random_bytes(std::mt19937& random, std::size_t size) {
-  std::string bytes(size, '\0');
-  for (char& byte : bytes) byte = static_cast<char>(random());
-  return bytes;
-}
 
 std::string key_of(int number) {
   return "key " + std::to_string(number);

@@ -11,6 +11,7 @@
 #include "container/host_file.h"
 #include "fixture.h"
 #include "live_bytes.h"
+#include "support/random_bytes.h"
 
 using namespace once;
 using namespace once::testing;
@@ -53,13 +54,6 @@ void check_blocks(Store& store, const Look& look) {
   for (const std::string& problem : report.problems) FAIL_CHECK(problem);
   CHECK(report.blocks > 0);
   CHECK(report.blocks_free < report.blocks);
-}
-
-// Bytes that no compression makes smaller.
-std::string random_bytes(std::mt19937_64& random, std::size_t size) {
-  std::string bytes(size, '\0');
-  for (char& byte : bytes) byte = static_cast<char>(random());
-  return bytes;
 }
 
 }  // namespace
