@@ -90,10 +90,13 @@ class Progress(ToolTest):
         for command, doing in (("sweep", b"sweeping "), ("compact", b"compacting ")):
             for layout in LAYOUTS:
                 store = self.make_store(key_row("a", "in_doubt"), layout=layout)
-                with self.subTest((command, layout)), self.watched(command, store) as process:
-                    with held(store):
+                # Held before the tool starts: it could be done before we come to holding.
+                with self.subTest((command, layout)), contextlib.ExitStack() as holding:
+                    holding.enter_context(held(store))
+                    with self.watched(command, store) as process:
                         self.await_bar(doing, times=1)
-                    self.finish(process)
+                        holding.close()
+                        self.finish(process)
 
     def test_while_a_file_of_the_store_is_slow(self):
         for doing, *arguments in ([b"counting ", "stats"], [b"verifying ", "verify"],
