@@ -234,16 +234,20 @@ class Container {
 
   // Names, in container_names.cc.
   void drop(FileTable::Gone& gone) ONCE_REQUIRES(mutex_);
-  struct LogSize {
+  struct LogEnd {
     std::shared_ptr<File> file{};
-    std::uint64_t size = 0;
+    LogMark end{};
   };
-  // Syncs the logs that are there, and says how long they are.
-  Result<std::vector<LogSize>> finish_other_logs(const std::string& path);
+  // Syncs the logs that are there, and says where they end.
+  Result<std::vector<LogEnd>> finish_other_logs(const std::string& path);
 
   // Bytes, in container_files.cc.
   Result<void> append_to_log(File& file, std::string_view bytes) ONCE_REQUIRES(file.mutex);
+  Result<void> make_log_room(File& file, std::uint64_t end) ONCE_REQUIRES(file.mutex);
   static void blank_ahead(File& file, std::uint64_t end) ONCE_REQUIRES(file.mutex);
+  Result<void> write_note(File& file, std::uint64_t end) ONCE_REQUIRES(file.mutex);
+  // False: that was known.
+  static bool set_durable(File& file, const LogMark& end) ONCE_REQUIRES(file.mutex);
   Result<void> append_plain(File& file, std::string_view bytes) ONCE_REQUIRES(file.mutex);
   Result<void> make_room(File& file, std::uint64_t end) ONCE_REQUIRES(file.mutex);
   Result<void> trim(File& file) ONCE_REQUIRES(file.mutex);

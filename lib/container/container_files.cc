@@ -93,13 +93,42 @@ Result<void> Container::append(File& file, std::string_view bytes) {
 void Container::blank_ahead(File& file, std::uint64_t end) {
   if (end <= file.blank) return;
   const bool synced = file.size - file.durable < most_blank;
-  file.blank = std::min(round_up(end, synced ? block_bytes : most_blank), length_of(*file.extents));
+  file.blank = std::min(round_up(end, synced || file.note != 0 ? block_bytes : most_blank),
+                        length_of(*file.extents));
   file.scratch.resize(file.blank - file.position, '\0');
+  if (file.blank == file.note) file.blank += block_bytes;
+}
+
+// Says in a block that the envelopes up to `end` do not reach how far they were synced.
+Result<void> Container::write_note(File& file, std::uint64_t end) {
+  const std::uint64_t place = round_up(end, block_bytes);
+  file.note = 0;
+  // Only on a full disk: see make_log_room().
+  if (place + block_bytes > length_of(*file.extents)) return {};
+  Bytes note = sync_note(file.id, file.durable, seed_);
+  if (place >= file.blank) note.resize(block_bytes, '\0');  // whole, as in blank_ahead()
+  if (place == file.blank) file.blank += block_bytes;
+  auto written = write_stream(*device_, *file.extents, place, note);
+  if (!written) return std::unexpected(poison(std::move(written.error())));
+  file.note = place;
+  return {};
+}
+
+// For an envelope, and for a note behind it.
+Result<void> Container::make_log_room(File& file, std::uint64_t end) {
+  if (!file.wal) return make_room(file, end);
+  auto room = make_room(file, round_up(end, block_bytes) + block_bytes);
+  const bool full = !room && room.error().code == ErrorCode::no_space;
+  return full ? make_room(file, end) : room;
 }
 
 Result<void> Container::append_to_log(File& file, std::string_view bytes) {
   const std::uint64_t end = file.position + envelope_bytes(bytes.size());
-  if (auto room = make_room(file, end); !room) return room;
+  if (auto room = make_log_room(file, end); !room) return room;
+  if (file.note != 0 && end > file.note) {
+    // The next note first: a process that ends in the middle of this leaves one of them.
+    if (auto written = write_note(file, end); !written) return written;
+  }
   file.scratch.clear();
   append_envelope(file.scratch,
                   {.file = file.id, .offset = file.size, .durable = file.durable, .payload = bytes},
@@ -111,6 +140,9 @@ Result<void> Container::append_to_log(File& file, std::string_view bytes) {
   if (file.marks.empty() || file.position - file.marks.back().position >= log_mark_bytes) {
     file.marks.push_back({.offset = file.size, .position = file.position});
   }
+  // The envelope says the same now, in other blocks than those that it says it of.
+  const bool said_elsewhere = file.position / block_bytes > (file.durable_end - 1) / block_bytes;
+  if (file.note != 0 && said_elsewhere) file.note = 0;
   file.position = end;
   if (end - file.started >= most_started) {
     // Nobody has synced for long, and whoever makes the next log is to wait for little.
@@ -224,17 +256,24 @@ Result<void> Container::record_size(File& file, const Seal& seal) {
   return committed;
 }
 
+bool Container::set_durable(File& file, const LogMark& end) {
+  if (end.offset <= file.durable) return false;
+  file.durable = end.offset;
+  file.durable_end = end.position;
+  return true;
+}
+
 Result<void> Container::sync(File& file) {
   if (file.log) {
-    std::uint64_t size = 0;
+    LogMark end;
     {
       MutexLock lock(file.mutex);
-      size = file.size;
+      end = {.offset = file.size, .position = file.position};
     }
     if (auto synced = sync_device(); !synced) return synced;
     MutexLock lock(file.mutex);
-    file.durable = std::max(file.durable, size);
-    if (file.wal) return {};
+    const bool more = set_durable(file, end);
+    if (file.wal) return more ? write_note(file, file.position) : Result<void>();
     // RocksDB removes tables and logs on the strength of what is in a MANIFEST now. Those removals
     // come behind this frame, so that where they count it is damage if the MANIFEST ends before. A
     // journal that finds no room for it finds none for them either.
@@ -262,6 +301,10 @@ Result<void> Container::sync(File& file) {
 Result<void> Container::trim(File& file) {
   const std::uint64_t used = round_up(file.log ? file.position : file.size, block_bytes);
   if (length_of(*file.extents) <= used || file.removed) return {};
+  if (file.log) {
+    // Its note is cut off.
+    if (auto recorded = record_size(file, {.size = file.durable}); !recorded) return recorded;
+  }
   Extents kept;
   Freed cut;
   std::uint64_t left = used;

@@ -31,8 +31,8 @@ void Container::drop(FileTable::Gone& gone) {
   note_space();
 }
 
-Result<std::vector<Container::LogSize>> Container::finish_other_logs(const std::string& path) {
-  std::vector<LogSize> others;
+Result<std::vector<Container::LogEnd>> Container::finish_other_logs(const std::string& path) {
+  std::vector<LogEnd> others;
   {
     MutexLock lock(mutex_);
     for (const auto& [name, id] : table_.names()) {
@@ -41,18 +41,18 @@ Result<std::vector<Container::LogSize>> Container::finish_other_logs(const std::
     }
   }
   bool behind = false;
-  for (LogSize& other : others) {
+  for (LogEnd& other : others) {
     MutexLock lock(other.file->mutex);
-    other.size = other.file->size;
-    behind = behind || other.size > other.file->durable;
+    other.end = {.offset = other.file->size, .position = other.file->position};
+    behind = behind || other.end.offset > other.file->durable;
   }
   // So that what a crash leaves is a prefix across logs, too.
   if (behind) {
     if (auto synced = sync_device(); !synced) return pass(synced);
   }
-  for (const LogSize& other : others) {
+  for (const LogEnd& other : others) {
     MutexLock lock(other.file->mutex);
-    other.file->durable = std::max(other.file->durable, other.size);
+    set_durable(*other.file, other.end);
   }
   return others;
 }
@@ -60,7 +60,7 @@ Result<std::vector<Container::LogSize>> Container::finish_other_logs(const std::
 Result<std::shared_ptr<File>> Container::create(const std::string& path) {
   const std::string normal = normal_path(path);
   if (auto writable = check_writable(); !writable) return pass(writable);
-  std::vector<LogSize> others;
+  std::vector<LogEnd> others;
   if (is_wal(normal)) {
     auto finished = finish_other_logs(normal);
     if (!finished) return pass(finished);
@@ -80,11 +80,11 @@ Result<std::shared_ptr<File>> Container::create(const std::string& path) {
     file->digest.emplace(seed_);
   }
   Records records;
-  for (const LogSize& other : others) {
+  for (const LogEnd& other : others) {
     // It may have been removed meanwhile.
     const Entry* entry = table_.find(other.file->id);
-    if (entry == nullptr || entry->seal.size >= other.size) continue;
-    records.size(other.file->id, {.size = other.size}, time_ms());
+    if (entry == nullptr || entry->seal.size >= other.end.offset) continue;
+    records.size(other.file->id, {.size = other.end.offset}, time_ms());
   }
   records.create(*id, file->log, time_ms(), normal);
   FileTable::Gone gone;

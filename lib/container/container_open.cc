@@ -159,7 +159,7 @@ Result<void> Container::attach_files() {
         return fail(ErrorCode::damaged, "{}, {}", table_.name_of(id), scan->damage);
       }
       file->size = file->durable = scan->end.offset;
-      file->position = scan->end.position;
+      file->position = file->durable_end = scan->end.position;
       const std::uint64_t known = std::max(entry.seal.size, scan->durable);
       if (file->size > known) {
         const auto after = std::ranges::upper_bound(scan->marks, known, {}, &LogMark::offset);
@@ -244,6 +244,7 @@ Result<void> Container::close() {
   if (auto synced = sync_device(); !synced) return synced;
   for (const auto& file : files) {
     MutexLock lock(file->mutex);
+    if (file->log) set_durable(*file, {.offset = file->size, .position = file->position});
     if (auto trimmed = trim(*file); !trimmed) return trimmed;
     Seal seal{.size = file->size};
     if (!file->log) {

@@ -95,6 +95,9 @@ Result<Container::DamagedLog> Container::read_damaged_log(const std::string& pat
   if (!size) return pass(size);
   const Extents there = within(*size, *extents);
   const Bytes stream = read_what_can_be(*device_, there);
+  for (std::size_t at = 0; at < stream.size(); at += block_bytes) {
+    known = std::max(known, noted_durable(std::string_view(stream).substr(at), id, seed_));
+  }
   const Search search = find_envelopes(stream, id, seed_);
   const std::vector<Found>& found = search.found;
 

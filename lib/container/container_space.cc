@@ -34,6 +34,21 @@ void add(Extents& extents, const Extent& extent) {
   }
 }
 
+// Where the bytes `from` to `to` of what lies in extents are.
+Extents piece_of(const Extents& extents, std::uint64_t from, std::uint64_t to) {
+  Extents piece;
+  std::uint64_t start = 0;
+  for (const Extent& extent : extents) {
+    const std::uint64_t first = std::max(from, start);
+    const std::uint64_t last = std::min(to, start + extent.length);
+    if (first < last) {
+      piece.push_back({.offset = extent.offset + (first - start), .length = last - first});
+    }
+    start += extent.length;
+  }
+  return piece;
+}
+
 }  // namespace
 
 std::uint64_t Container::reserve_bytes() const {
@@ -374,16 +389,11 @@ Result<void> Container::give_back() {
 Result<void> Container::wipe_behind(File& file) {
   MutexLock lock(file.mutex);
   if (file.removed) return {};
-  std::uint64_t skip = file.log ? file.position : file.size;
-  Extents behind;
-  for (const Extent& extent : *file.extents) {
-    const std::uint64_t used = std::min(skip, extent.length);
-    skip -= used;
-    if (used < extent.length) {
-      behind.push_back({.offset = extent.offset + used, .length = extent.length - used});
-    }
-  }
-  return zero_fill(behind);
+  const std::uint64_t end = file.log ? file.position : file.size;
+  if (file.note == 0) return zero_fill(piece_of(*file.extents, end, length_of(*file.extents)));
+  if (auto filled = zero_fill(piece_of(*file.extents, end, file.note)); !filled) return filled;
+  const std::uint64_t behind = file.note + sync_note_bytes;
+  return zero_fill(piece_of(*file.extents, behind, length_of(*file.extents)));
 }
 
 Result<void> Container::wipe() {

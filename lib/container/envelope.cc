@@ -14,7 +14,8 @@ namespace {
 constexpr std::size_t header_bytes = 32;
 constexpr std::size_t alignment = 8;
 constexpr char marker_bytes[] = "OENV";
-constexpr std::uint32_t marker = 0x564e454f;  // the same
+constexpr std::uint32_t marker = 0x564e454f;       // the same
+constexpr std::uint32_t note_marker = 0x4e59534f;  // "OSYN"
 constexpr std::size_t window_bytes = std::size_t{512} << 10;
 
 struct Header {
@@ -78,6 +79,28 @@ std::size_t claimed_bytes(std::string_view bytes, std::uint64_t file) {
   return can_be ? envelope_bytes(header.length) : 0;
 }
 
+Bytes sync_note(std::uint64_t file, std::uint64_t durable, std::uint64_t seed) {
+  Bytes note;
+  Writer writer(note);
+  writer.u32(0);  // which no envelope has
+  writer.u32(note_marker);
+  writer.u64(file);
+  writer.u64(durable);
+  writer.u64(digest_of(note, seed));
+  return note;
+}
+
+std::uint64_t noted_durable(std::string_view bytes, std::uint64_t file, std::uint64_t seed) {
+  if (bytes.size() < sync_note_bytes) return 0;
+  Reader reader(bytes.substr(0, sync_note_bytes));
+  const std::uint32_t length = reader.u32();
+  const std::uint32_t found = reader.u32();
+  const std::uint64_t of = reader.u64();
+  const std::uint64_t durable = reader.u64();
+  if (length != 0 || found != note_marker || of != file) return 0;
+  return reader.u64() == digest_of(bytes.substr(0, sync_note_bytes - 8), seed) ? durable : 0;
+}
+
 Result<std::string_view> EnvelopeReader::window(std::uint64_t position, std::size_t bytes) {
   if (position < window_start_ || position + bytes > window_start_ + window_.size()) {
     const std::uint64_t wanted =
@@ -117,8 +140,10 @@ namespace {
 
 enum class Vouched { no, yes, cannot_tell };
 
-// Whether an envelope behind the end says that what stood there was on disk.
-Result<Vouched> vouched_for(Device& device, const LogPlace& place, const LogMark& end) {
+// Whether an envelope or a note behind the end says that what stood there was on disk. `durable`
+// becomes what the notes there say, if that is more.
+Result<Vouched> vouched_for(Device& device, const LogPlace& place, const LogMark& end,
+                            std::uint64_t* durable) {
   const std::uint64_t capacity = length_of(*place.extents);
   constexpr std::size_t step = std::size_t{1} << 20;
   SearchLimit limit(capacity);
@@ -132,6 +157,10 @@ Result<Vouched> vouched_for(Device& device, const LogPlace& place, const LogMark
     }
     for (std::size_t at = 0; at < step && at + header_bytes <= bytes.size(); at += alignment) {
       const std::string_view rest = std::string_view(bytes).substr(at);
+      if ((start + at) % block_bytes == 0) {
+        *durable = std::max(*durable, noted_durable(rest, place.file, place.seed));
+        if (*durable > end.offset) return Vouched::yes;
+      }
       const std::size_t whole = claimed_bytes(rest, place.file);
       if (whole == 0 || whole > capacity - start - at) continue;
       const Header header = read_header(rest);
@@ -173,7 +202,7 @@ Result<LogScan> scan_log(Device& device, const LogPlace& place, std::uint64_t kn
     if (again && before.position == scan.end.position) break;
     Vouched vouched = Vouched::yes;
     if (scan.end.offset >= std::max(known, scan.durable)) {
-      auto found = vouched_for(device, place, scan.end);
+      auto found = vouched_for(device, place, scan.end, &scan.durable);
       if (!found) return pass(found);
       vouched = *found;
     }

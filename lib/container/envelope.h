@@ -13,11 +13,24 @@
 //          pad  zeros up to a multiple of 8
 //     last     8  XXH3 of all before, seeded with the store's id
 //
+// Who vouches for the last envelopes that were synced: no later one does yet. So a sync of a WAL is
+// followed by a note, at the start of the block behind the one where the log ends; it is not synced
+// itself, which is enough where only the process ends. What is appended later takes its place.
+//
+//   offset  size  sync note
+//        0     4  0
+//        4     4  "OSYN"
+//        8     8  id of the file
+//       16     8  durable-through, as above
+//       24     8  XXH3 of all before, seeded with the store's id
+//
 // Invariants:
 //   1. Ids are never used twice, so that what an older log left in the same place never counts.
 //   2. The first envelope that does not count is the end. If a later one calls those bytes durable,
-//      or the journal does, that is damage and not the end. So it is where too much looks like a
-//      later one to be read (SearchLimit).
+//      or a sync note or the journal does, that is damage and not the end. So it is where too much
+//      looks like a later envelope to be read (SearchLimit).
+//   3. From a sync to the next, whatever is appended, one whole block that is not among those with
+//      the last synced envelopes says how far they go: a note, or a whole envelope.
 // Fault model: what was written since the last sync may be there or not, in any mixture; any byte
 // may be rotten.
 #pragma once
@@ -52,6 +65,13 @@ void append_envelope(Bytes& out, const Envelope& envelope, std::uint64_t seed);
 // How many bytes it has if `bytes` begin with an envelope of this file; 0: they do not, whatever
 // comes after the header.
 [[nodiscard]] std::size_t claimed_bytes(std::string_view bytes, std::uint64_t file);
+
+// A sync note: how many bytes of a log were known to be on disk.
+inline constexpr std::size_t sync_note_bytes = 32;
+[[nodiscard]] Bytes sync_note(std::uint64_t file, std::uint64_t durable, std::uint64_t seed);
+// What the note at the start of `bytes` says; 0: there is none of this file.
+[[nodiscard]] std::uint64_t noted_durable(std::string_view bytes, std::uint64_t file,
+                                          std::uint64_t seed);
 
 // What may be read in search of envelopes where anything can stand. Whoever has bytes stored can
 // make them look like the beginnings of many large envelopes of the log that they get into, and
@@ -108,7 +128,7 @@ class EnvelopeReader {
 
 struct LogScan {
   LogMark end{};
-  std::uint64_t durable = 0;  // as far as the envelopes say
+  std::uint64_t durable = 0;  // as far as envelopes and notes say
   std::vector<LogMark> marks{};
   // Not empty: the log does not end there, it is damaged.
   std::string damage{};

@@ -46,6 +46,9 @@ class File {
   std::atomic<std::uint64_t> counted = 0;             // in the container's log_bytes_
   std::uint64_t position ONCE_GUARDED_BY(mutex) = 0;  // where the next envelope goes
   std::uint64_t durable ONCE_GUARDED_BY(mutex) = 0;
+  std::uint64_t durable_end ONCE_GUARDED_BY(mutex) = 0;  // the envelopes with those end here
+  // Where the sync note stands; 0: there is none, or an envelope says the same.
+  std::uint64_t note ONCE_GUARDED_BY(mutex) = 0;
   std::uint64_t started ONCE_GUARDED_BY(mutex) = 0;  // writing was begun up to this position
   std::uint64_t blank ONCE_GUARDED_BY(mutex) = 0;    // blocks were written up to this position
   std::vector<LogMark> marks ONCE_GUARDED_BY(mutex);

@@ -1,5 +1,5 @@
-// A byte of a container is not what was written. Whichever it is: an error that names the place, or
-// the same answers as before, and never a wrong or a missing one.
+// A byte of a container is not what was written, or a block of it is zeros. Whichever it is: an
+// error that names the place, or the same answers as before, and never a wrong or a missing one.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -52,7 +52,7 @@ std::vector<Op> small_program() {
        {.kind = Kind::remove, .path = "/db/000005.sst"},
        {.kind = Kind::link, .path = "/db/000004.sst", .to = "/db/linked.sst"},
        {.kind = Kind::sync_directory, .path = "/db"}});
-  // The last two commits of a log: one that the other vouches for, and one that nothing does.
+  // The last two commits of a log: one that the other vouches for, and one that only a note does.
   add({{.kind = Kind::append, .length = 70, .slot = 2},
        {.kind = Kind::append, .length = 80, .slot = 2},
        {.kind = Kind::sync, .slot = 2},
@@ -70,11 +70,13 @@ struct Left {
   std::map<std::string, std::size_t> vouched{};
 };
 
-Left leave(std::vector<Op> program, bool in_good_order) {
-  if (in_good_order) program.push_back({.kind = Kind::restart});
+enum class Ending { closed, killed, power_cut };
+
+Left leave(std::vector<Op> program, Ending ending) {
+  if (ending == Ending::closed) program.push_back({.kind = Kind::restart});
   const Recording recording = record(program);
   Left left;
-  if (in_good_order) {
+  if (ending == Ending::closed) {
     // What the last opening has begun to write does not matter here; what was closed does.
     left.tree = recording.models.back().tree();
     left.image =
@@ -84,15 +86,18 @@ Left leave(std::vector<Op> program, bool in_good_order) {
     left.image = place.device->moment().crash({CrashPlan::Kind::none});
     return left;
   }
-  left.image = recording.moments.back().moment.crash({CrashPlan::Kind::none});
+  left.image = recording.moments.back().moment.crash(
+      {ending == Ending::killed ? CrashPlan::Kind::all : CrashPlan::Kind::none});
   ContainerPlace place = value_of(open_place(left.image));
   REQUIRE(read_tree(*place.files, "", &left.tree).ok());
   for (const std::string& path : recording.models.back().files()) {
     // What a MANIFEST says is relied on by what is done to other files, so all of it counts.
     const bool manifest = path.find("MANIFEST") != std::string::npos;
     if (!recording.models.back().is_log(path) || manifest) continue;
-    // A sync is vouched for by what comes after it.
     const std::size_t last = recording.models.back().synced_bytes(path);
+    left.vouched[path] = last;
+    if (ending == Ending::killed) continue;
+    // What vouches for a sync needs the next one to be on disk.
     std::size_t before = 0;
     for (const FileModel& model : recording.models) {
       const std::size_t synced = model.synced_bytes(path);
@@ -189,13 +194,13 @@ class Flipping {
   void flip(std::uint64_t offset, std::uint8_t mask, bool read_only) {
     DiskImage image = left_.image;
     image.flip(offset, mask);
-    const std::string problem = problem_with(left_, image, read_only, &seen);
-    ++flips;
-    if (problem.empty()) return;
-    const std::string text = fmt::format("byte {} ^ {:#x}, opened to {}: {}", offset, mask,
-                                         read_only ? "read" : "write", problem);
-    if (++reported_ > 5) FAIL(text);
-    FAIL_CHECK(text);
+    check(image, fmt::format("byte {} ^ {:#x}", offset, mask), read_only);
+  }
+  // A block that the disk has lost.
+  void zero(std::uint64_t offset, bool read_only) {
+    DiskImage image = left_.image;
+    image.write(offset, std::string(container::block_bytes, '\0'));
+    check(image, fmt::format("zeros at {}", offset), read_only);
   }
   [[nodiscard]] const Left& left() const { return left_; }
   [[nodiscard]] std::string told() const {
@@ -208,6 +213,16 @@ class Flipping {
   std::uint64_t flips = 0;
 
  private:
+  void check(const DiskImage& image, const std::string& what, bool read_only) {
+    const std::string problem = problem_with(left_, image, read_only, &seen);
+    ++flips;
+    if (problem.empty()) return;
+    const std::string text =
+        fmt::format("{}, opened to {}: {}", what, read_only ? "read" : "write", problem);
+    if (++reported_ > 5) FAIL(text);
+    FAIL_CHECK(text);
+  }
+
   Left left_;
   int reported_ = 0;
 };
@@ -223,8 +238,16 @@ std::uint64_t end_of_journal(const DiskImage& image) {
   return end;
 }
 
-void flip_every_byte(bool in_good_order) {
-  Flipping flipping(leave(small_program(), in_good_order));
+void zero_every_block(Flipping& flipping) {
+  for (std::uint64_t offset = 0; offset < flipping.left().image.size();
+       offset += container::block_bytes) {
+    flipping.zero(offset, true);
+    flipping.zero(offset, false);
+  }
+}
+
+void flip_every_byte(Ending ending) {
+  Flipping flipping(leave(small_program(), ending));
   const DiskImage& image = flipping.left().image;
   const std::uint64_t journal = end_of_journal(image);
   CHECK(problem_with(flipping.left(), image, true, &flipping.seen) == "");
@@ -241,25 +264,27 @@ void flip_every_byte(bool in_good_order) {
     if (zeros && offset % 7 != 0) continue;
     flipping.flip(offset, static_cast<std::uint8_t>(1u << (offset % 8)), offset % 2 == 0);
   }
+  zero_every_block(flipping);
   MESSAGE(flipping.told());
   CHECK(flipping.seen.refused > 0);
   CHECK(flipping.seen.errors > 0);
-  CHECK((flipping.seen.cut > 0) == !in_good_order);
+  CHECK((flipping.seen.cut > 0) == (ending == Ending::power_cut));
 }
 
-void flip_some(bool in_good_order) {
+void flip_some(Ending ending) {
   std::vector<Op> program = crash_program();
   // One that is too large to be checked whole when it is opened.
   program.push_back({.kind = Kind::create, .path = "/db/large.sst", .slot = 5});
   program.push_back({.kind = Kind::append, .length = 200'000, .slot = 5});
   program.push_back({.kind = Kind::sync, .slot = 5});
   program.push_back({.kind = Kind::close, .slot = 5});
-  Flipping flipping(leave(program, in_good_order));
-  std::mt19937_64 random(in_good_order ? 1 : 2);
+  Flipping flipping(leave(program, ending));
+  std::mt19937_64 random(static_cast<std::uint64_t>(ending));
   for (int i = 0; i < 1500; ++i) {
     flipping.flip(random() % flipping.left().image.size(),
                   static_cast<std::uint8_t>(1 + random() % 255), i % 4 != 0);
   }
+  zero_every_block(flipping);
   MESSAGE(flipping.told());
   CHECK(flipping.seen.found > 0);
 }
@@ -267,19 +292,27 @@ void flip_some(bool in_good_order) {
 }  // namespace
 
 TEST_CASE("every byte of a container that was closed in good order") {
-  flip_every_byte(true);
+  flip_every_byte(Ending::closed);
 }
 
-TEST_CASE("every byte of a container that was not closed") {
-  flip_every_byte(false);
+TEST_CASE("every byte of a container that was killed") {
+  flip_every_byte(Ending::killed);
+}
+
+TEST_CASE("every byte of a container after a power cut") {
+  flip_every_byte(Ending::power_cut);
 }
 
 TEST_CASE("some bytes of a larger container that was closed in good order") {
-  flip_some(true);
+  flip_some(Ending::closed);
 }
 
-TEST_CASE("some bytes of a larger container that was not closed") {
-  flip_some(false);
+TEST_CASE("some bytes of a larger container that was killed") {
+  flip_some(Ending::killed);
+}
+
+TEST_CASE("some bytes of a larger container after a power cut") {
+  flip_some(Ending::power_cut);
 }
 
 namespace {

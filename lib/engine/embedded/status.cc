@@ -7,10 +7,12 @@ namespace {
 
 ErrorCode code_of(const rocksdb::Status& status) {
   if (status.IsNoSpace()) return ErrorCode::no_space;
-  if (status.IsCorruption()) return ErrorCode::damaged;
-  // RocksDB hands out errno as text only.
+  // RocksDB hands out errno as text only, and so what it met while it looked for its options.
   const std::string text = status.ToString();
   const auto says = [&](const char* words) { return text.find(words) != std::string::npos; };
+  if (status.IsCorruption() || (status.IsInvalidArgument() && says("Corruption: "))) {
+    return ErrorCode::damaged;
+  }
   if (says("No space left")) return ErrorCode::no_space;
   if (says("Permission denied") || says("Read-only file system")) return ErrorCode::permission;
   if (status.IsNotFound() || status.IsPathNotFound() || says("No such file") ||
