@@ -194,6 +194,8 @@ class Container {
   Result<bool> unchanged();
   [[nodiscard]] const std::string& name() const { return device_->name(); }
   [[nodiscard]] const std::array<std::uint8_t, 16>& store_id() const { return store_id_; }
+  // Opened to salvage, though neither superblock could be read.
+  [[nodiscard]] bool superblocks_lost() const { return superblocks_lost_; }
   [[nodiscard]] bool poisoned() const { return poisoned_.load(); }
 
  private:
@@ -211,6 +213,8 @@ class Container {
             const ContainerOptions& options);
 
   // Opening, in container_open.cc.
+  // To salvage, by the labels of the journal's slots where the superblocks are lost.
+  Result<ReadSuperblocks> find_superblocks();
   Result<void> format(const ReadSuperblocks& cut_off);
   Result<void> load() ONCE_REQUIRES(mutex_);
   Result<void> claim_all() ONCE_REQUIRES(mutex_);
@@ -313,6 +317,7 @@ class Container {
   const ContainerOptions options_;
   std::array<std::uint8_t, 16> store_id_{};
   std::uint64_t seed_ = 0;
+  bool superblocks_lost_ = false;
   bool fresh_ = false;
   bool closed_ = false;
 

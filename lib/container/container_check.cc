@@ -9,7 +9,7 @@
 namespace once::container {
 
 Result<bool> Container::unchanged() {
-  auto found = read_superblocks(*device_);
+  auto found = find_superblocks();
   if (!found) return pass(found);
   MutexLock lock(mutex_);
   if (found->newest.generation != superblock_.generation) return false;

@@ -106,7 +106,8 @@ Result<void> Container::turn(std::uint64_t next_payload, bool move) {
   if (replaced) {
     auto slot = new_slot(length, move);
     // On a full disk a slot that is nearly full again does, too: removing has to go on.
-    const bool does = !slot && slot.error().code == ErrorCode::no_space && needed <= before.length;
+    const bool does = !slot && slot.error().code == ErrorCode::no_space &&
+                      needed + slot_label_bytes <= before.length;
     if (!slot && !does) return pass(slot);
     if (slot) next.slots[target] = *slot;
     replaced = slot.has_value();

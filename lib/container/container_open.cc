@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "container/container.h"
 #include "container/extent_io.h"
+#include "container/lost_superblock.h"
 
 namespace once::container {
 
@@ -25,7 +26,7 @@ Result<std::unique_ptr<Container>> Container::open(std::shared_ptr<Device> devic
   bool make = *size == 0;
   ReadSuperblocks cut_off;
   if (!make) {
-    auto found = read_superblocks(*container->device_);
+    auto found = container->find_superblocks();
     if (!found) return pass(found);
     make = !found->newest.created;
     cut_off = std::move(*found);
@@ -79,7 +80,7 @@ Result<void> Container::format(const ReadSuperblocks& cut_off) {
   }
   if (auto sized = device_->resize(at); !sized) return sized;
   Journal journal(*device_);
-  journal.set_seed(superblock.seed());
+  journal.set_store(superblock);
   if (auto begun = journal.begin(superblock.slots[0], superblock.generation, {}); !begun) {
     return begun;
   }
@@ -97,8 +98,19 @@ Result<void> Container::format(const ReadSuperblocks& cut_off) {
   return {};
 }
 
-Result<void> Container::load() {
+Result<ReadSuperblocks> Container::find_superblocks() {
   auto found = read_superblocks(*device_);
+  if (found || !options_.salvage || found.error().code == ErrorCode::newer_format) return found;
+  auto by_label = find_lost_superblock(*device_);
+  if (!by_label) {
+    return fail(found.error().code, "{} ({})", found.error().message, by_label.error().message);
+  }
+  superblocks_lost_ = true;
+  return ReadSuperblocks{.newest = *by_label, .problem = found.error().message};
+}
+
+Result<void> Container::load() {
+  auto found = find_superblocks();
   if (!found) return pass(found);
   superblock_ = found->newest;
   spare_ = found->spare;

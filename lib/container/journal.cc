@@ -52,7 +52,7 @@ std::size_t frame_bytes(std::size_t payload) {
 
 Result<void> Journal::read(const Superblock& superblock, const Visitor& visit) {
   slot_ = superblock.slots[superblock.active];
-  seed_ = superblock.seed();
+  set_store(superblock);
   generation_ = superblock.generation;
   sequence_ = durable_ = position_ = 0;
   problem_.clear();
@@ -143,6 +143,11 @@ Result<void> Journal::begin(const JournalSlot& slot, std::uint64_t generation,
   generation_ = generation;
   position_ = 0;
   problem_.clear();
+  const Bytes label = encode(SlotLabel{.store_id = store_id_, .slot = slot});
+  for (const std::uint64_t copy : slot.copies) {
+    auto written = device_.write(copy + slot.length - label.size(), label);
+    if (!written) return written;
+  }
   return write_frame(snapshot, true);
 }
 

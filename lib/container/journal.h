@@ -13,6 +13,8 @@
 //          pad  zeros up to a multiple of 8
 //     last     8  XXH3 of all before, seeded with the store's id
 //
+// At the end of each copy stands a label (slot_label.h).
+//
 // Invariants:
 //   1. A frame counts if it is whole in either copy, its sequence follows, and its generation is
 //   not
@@ -32,6 +34,7 @@
 #include <string_view>
 
 #include "container/device.h"
+#include "container/slot_label.h"
 #include "container/superblock.h"
 #include "once/bytes.h"
 
@@ -46,14 +49,19 @@ class Journal {
 
   explicit Journal(Device& device) : device_(device) {}
 
+  // For a journal that is begun, not read.
+  void set_store(const Superblock& superblock) {
+    store_id_ = superblock.store_id;
+    seed_ = superblock.seed();
+  }
   // Reads the active slot. Errors: damaged, naming the place; io.
   Result<void> read(const Superblock& superblock, const Visitor& visit);
 
-  // Begins a slot with a snapshot (both copies, not synced). It has to fit.
+  // Begins a slot with a label and a snapshot (both copies, not synced). It has to fit.
   Result<void> begin(const JournalSlot& slot, std::uint64_t generation, std::string_view snapshot);
   // Whether a frame of that payload still fits.
   [[nodiscard]] bool fits(std::size_t payload) const {
-    return position_ + frame_bytes(payload) <= slot_.length;
+    return position_ + frame_bytes(payload) + slot_label_bytes <= slot_.length;
   }
   // Appends a frame (both copies, not synced). It has to fit.
   Result<void> append(std::string_view payload);
@@ -78,6 +86,7 @@ class Journal {
 
   Device& device_;
   JournalSlot slot_{};
+  std::array<std::uint8_t, 16> store_id_{};
   std::uint64_t seed_ = 0;
   std::uint64_t generation_ = 0;
   std::uint64_t sequence_ = 0;
@@ -86,9 +95,6 @@ class Journal {
   std::string problem_{};
   // What was read, from the first frame on that no frame says to be on disk.
   Bytes unvouched_{};
-
- public:
-  void set_seed(std::uint64_t seed) { seed_ = seed; }
 };
 
 }  // namespace once::container

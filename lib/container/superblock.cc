@@ -28,8 +28,8 @@ JournalSlot read_slot(Reader& reader) {
 }
 
 bool sound(const Superblock& superblock) {
-  // Ids of files have 40 bits for it.
-  if (superblock.active > 1 || superblock.generation == 0 || superblock.generation >> 39 != 0) {
+  if (superblock.active > 1 || superblock.generation == 0 ||
+      superblock.generation > highest_generation) {
     return false;
   }
   return std::ranges::all_of(superblock.slots, [](const JournalSlot& slot) {
@@ -128,13 +128,14 @@ Result<ReadSuperblocks> read_superblocks(Device& device) {
     if (is(ErrorCode::not_a_store)) {
       return fail(ErrorCode::not_a_store,
                   "{} is no Once store (it does not begin like one); nothing was changed; give the "
-                  "path of a store, or one that does not exist yet",
+                  "path of a store, or one that does not exist yet; or if this was one, see what "
+                  "`once salvage` finds in it",
                   device.name());
     }
     if (is(ErrorCode::io)) return pass(copies[0]);
     return fail(ErrorCode::damaged,
                 "{} is damaged: both superblocks (bytes 0 and 4096) are: {}; {}. Nothing was "
-                "changed; restore a backup",
+                "changed; restore a backup, or save what can be read: `once salvage`",
                 device.name(), copies[0].error().message, copies[1].error().message);
   }
   ReadSuperblocks found;

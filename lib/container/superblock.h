@@ -27,6 +27,9 @@
 
 namespace once::container {
 
+// Ids of files have 40 bits for it.
+inline constexpr std::uint64_t highest_generation = (std::uint64_t{1} << 39) - 1;
+
 struct JournalSlot {
   std::uint64_t copies[2] = {0, 0};
   std::uint64_t length = 0;

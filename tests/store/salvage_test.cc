@@ -187,12 +187,33 @@ TEST_CASE("the list of files is beyond reading, with versions of rows on several
   CHECK(salvaged.rows.size() + 100 > sample.rows.size());
 }
 
-TEST_CASE("superblocks or journal beyond reading: that is said, and nothing is made") {
+TEST_CASE(
+    "superblocks or journal beyond reading: what leads to the files is found, or that is said") {
   Sample sample(50);
-  SUBCASE("both superblocks") {
+  SUBCASE("both superblocks cost nothing") {
+    std::string bytes = sample.bytes;
+    SUBCASE("rotten") {
+      flip(bytes, 50);
+      flip(bytes, 4096 + 50);
+    }
+    SUBCASE("overwritten with zeros, and the holder page too") {
+      bytes.replace(0, 12288, 12288, '\0');
+    }
+    const Salvaged salvaged = sample.salvage(bytes);
+    REQUIRE(salvaged.report);
+    CHECK(salvaged.rows == sample.rows);
+    CHECK(salvaged.report->lost == 0);
+    REQUIRE(salvaged.report->mended.size() == 1);
+    CHECK(salvaged.report->mended[0].find("superblocks") != std::string::npos);
+  }
+  SUBCASE(
+      "both superblocks, and the labels of the slots, as in a store from before there were any") {
     std::string bytes = sample.bytes;
     flip(bytes, 50);
     flip(bytes, 4096 + 50);
+    for (std::size_t at = 0; (at = bytes.find("ONCESLOT", at)) != std::string::npos; ++at) {
+      flip(bytes, at);
+    }
     const Salvaged salvaged = sample.salvage(bytes);
     REQUIRE_FALSE(salvaged.report);
     CHECK(salvaged.report.error().code == ErrorCode::damaged);

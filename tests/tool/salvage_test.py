@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import re
 
 from common import (ToolTest, answered, checkpoint_row, data_row, event_row, history_row, key_row,
                     main)
@@ -142,9 +143,23 @@ class Salvage(ToolTest):
         self.assertRegex(done.stdout.decode(),
                          r"^saved \d+ rows into .*; %d loss(es)?\n$" % losses)
 
+    def test_both_superblocks_are_lost(self):
+        store = self.filled(10)
+        rows = self.dumped(store)
+        damaged = self.directory / "damaged"
+        damaged.write_bytes(bytes(2 * 4096) + store.read_bytes()[2 * 4096:])
+        self.assertIn(b"once salvage", self.once("ls", damaged, code=74).stderr)
+        code, report = self.salvage(damaged)
+        self.assertEqual(code, 0)
+        self.assertEqual(self.dumped(self.fresh), rows)
+        self.assertIn("superblocks", report["mended"][0])
+
     def test_nothing_leads_to_the_files(self):
         store = self.filled(10)
-        code, told = self.salvage(self.damage(store, 40, 4096 + 40))
+        content = store.read_bytes()
+        labels = [at.start() for at in re.finditer(b"ONCESLOT", content)]
+        self.assertGreaterEqual(len(labels), 2)
+        code, told = self.salvage(self.damage(store, 40, 4096 + 40, *labels))
         self.assertEqual(code, 74)
         self.assertIn("superblock", told)
         self.assertIn("nothing can be saved", told)

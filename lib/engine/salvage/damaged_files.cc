@@ -68,6 +68,10 @@ class FilesInContainer final : public DamagedFiles {
 
   const std::map<std::string, std::uint64_t>& names() const override { return names_; }
   bool knows_sizes() const override { return true; }
+  std::string mended() const override {
+    if (!container_->superblocks_lost()) return {};
+    return "both superblocks are lost; the journal was found by the labels of its slots";
+  }
   Result<Bytes> read(const std::string& name, std::uint64_t offset, std::uint64_t length) override {
     auto file = container_->open_file(path_of(name));
     if (!file) return pass(file);

@@ -44,6 +44,8 @@ class DamagedFiles {
   [[nodiscard]] virtual const std::map<std::string, std::uint64_t>& names() const = 0;
   // Whether a file that was cut would show, whichever it is.
   [[nodiscard]] virtual bool knows_sizes() const = 0;
+  // What was damaged on the way to the files and cost nothing; for people.
+  [[nodiscard]] virtual std::string mended() const { return {}; }
   // Logs that there should be and that are not.
   [[nodiscard]] virtual std::vector<std::string> missing_logs() const { return {}; }
   // Fewer bytes than asked for at the end of the file. Not for logs. Errors: not_found, damaged,

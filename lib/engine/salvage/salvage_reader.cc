@@ -133,6 +133,7 @@ Result<std::unique_ptr<SalvageReader>> SalvageReader::open(const std::string& pa
 }
 
 Result<void> SalvageReader::open() {
+  if (std::string mended = files_->mended(); !mended.empty()) mended_.push_back(std::move(mended));
   read_logs();
   if (auto opened = open_files(); !opened) return opened;
   std::vector<rocksdb::LiveFileMetaData> files;

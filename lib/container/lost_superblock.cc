@@ -1,0 +1,84 @@
+#include "container/lost_superblock.h"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "container/journal.h"
+#include "container/slot_label.h"
+
+namespace once::container {
+namespace {
+
+Result<std::vector<SlotLabel>> find_labels(Device& device) {
+  auto size = device.size();
+  if (!size) return pass(size);
+  constexpr std::uint64_t piece_bytes = std::uint64_t{1} << 20;
+  std::vector<SlotLabel> labels;
+  std::string piece;
+  for (std::uint64_t start = 0; start + block_bytes <= *size; start += piece.size()) {
+    const std::uint64_t whole_blocks = (*size - start) / block_bytes * block_bytes;
+    piece.resize(std::min(piece_bytes, whole_blocks));
+    // A part that the disk does not give is nobody's journal.
+    if (!device.read(start, piece.size(), piece.data())) continue;
+    for (std::uint64_t end = block_bytes; end <= piece.size(); end += block_bytes) {
+      const auto bytes = std::string_view(piece).substr(end - slot_label_bytes, slot_label_bytes);
+      const auto label = parse_slot_label(bytes, start + end);
+      if (label && std::ranges::find(labels, *label) == labels.end()) labels.push_back(*label);
+    }
+  }
+  return labels;
+}
+
+// How far the journal goes in a slot.
+struct Reach {
+  std::uint64_t sequence = 0;
+  // Of two that go equally far the one that was begun last and not made the one in use (its
+  // superblock was not written any more) is only a snapshot.
+  bool more_than_a_snapshot = false;
+  friend auto operator<=>(const Reach&, const Reach&) = default;
+};
+
+Reach reach_of(Device& device, const Superblock& superblock) {
+  Journal journal(device);
+  int frames = 0;
+  // Damaged or not: as far as it goes.
+  (void)journal.read(superblock, [&](std::string_view) -> Result<void> {
+    ++frames;
+    return {};
+  });
+  return {.sequence = journal.sequence(), .more_than_a_snapshot = frames > 1};
+}
+
+}  // namespace
+
+Result<Superblock> find_lost_superblock(Device& device) {
+  auto labels = find_labels(device);
+  if (!labels) return pass(labels);
+  Superblock best;
+  Reach furthest;
+  for (const SlotLabel& label : *labels) {
+    if (label.store_id != labels->front().store_id) {
+      return fail(ErrorCode::damaged, "there are journals of several stores in {}", device.name());
+    }
+    Superblock superblock;
+    superblock.created = true;
+    superblock.store_id = label.store_id;
+    superblock.generation = highest_generation;
+    superblock.slots[0] = superblock.slots[1] = label.slot;
+    if (!decode_superblock(encode(superblock))) continue;  // it says what cannot be
+    const Reach reach = reach_of(device, superblock);
+    if (reach <= furthest) continue;
+    furthest = reach;
+    best = superblock;
+  }
+  if (furthest.sequence == 0) {
+    return fail(ErrorCode::damaged, "there is no journal in {} that tells what it is",
+                device.name());
+  }
+  return best;
+}
+
+}  // namespace once::container
