@@ -15,13 +15,6 @@ using namespace once::testing;
 
 namespace {
 
-// More is asked of some, so that many can be looked at.
-Thoroughness thoroughness(std::uint64_t number) {
-  return number % 4 == 0   ? Thoroughness::behaviour
-         : number % 4 == 2 ? Thoroughness::verified
-                           : Thoroughness::state;
-}
-
 // Cuts the power at every moment from the `first` point on.
 void check_every_crash(const std::vector<Call>& program, std::size_t first) {
   const Stopwatch stopwatch;
@@ -46,9 +39,8 @@ void check_every_crash(const std::vector<Call>& program, std::size_t first) {
           continue;
         }
       }
-      const std::uint64_t number = ++images;
-      const std::string problem =
-          problem_after(std::make_shared<SimulatedDevice>(image), state, thoroughness(number));
+      ++images;
+      const std::string problem = problem_after(std::make_shared<SimulatedDevice>(image), state);
       const bool may_refuse = recording.nameless_at(kept.calls) && refuses_to_open(problem);
       if (!problem.empty() && !may_refuse) {
         return fmt::format("{}, {}: {}", recording.describe(kept.calls), plan.describe(), problem);
@@ -104,8 +96,9 @@ TEST_CASE("a power cut during the recovery from a power cut loses nothing either
       for (const CrashPlan& second :
            {CrashPlan{.kind = CrashPlan::Kind::none}, CrashPlan{.kind = CrashPlan::Kind::all},
             CrashPlan{.kind = CrashPlan::Kind::some, .seed = images}}) {
-        problem = problem_after(std::make_shared<SimulatedDevice>(again.moment.crash(second)),
-                                state, thoroughness(++images));
+        ++images;
+        problem =
+            problem_after(std::make_shared<SimulatedDevice>(again.moment.crash(second)), state);
         if (!problem.empty()) {
           return says(fmt::format("and again after call {} of the recovery, {}", again.calls,
                                   second.describe()),

@@ -64,19 +64,17 @@ std::string problem_when_healed(const std::shared_ptr<SimulatedDevice>& device,
   device->heal();
   Session session(device, state);
   std::string problem = session.open(Ending::process_ended);
-  if (problem.empty() && seed % 4 == 3) problem = session.verify();
+  if (problem.empty()) problem = session.verify();
   if (!problem.empty()) return "opened again: " + problem;
-  if (seed % 4 < 2) {
-    for (const Call& call : epilogue(session.state())) {
-      problem = session.run(call);
-      if (!problem.empty()) return "opened again, and afterwards: " + problem;
-    }
+  for (const Call& call : epilogue(session.state())) {
+    problem = session.run(call);
+    if (!problem.empty()) return "opened again, and afterwards: " + problem;
   }
   // Now that it was shown it has to stay, whatever the failed sync has left out.
   const CrashPlan plan{.kind = seed % 2 == 0 ? CrashPlan::Kind::none : CrashPlan::Kind::some,
                        .seed = seed};
   problem = problem_after(std::make_shared<SimulatedDevice>(device->moment().crash(plan)),
-                          session.state(), Thoroughness::state);
+                          session.state());
   if (!problem.empty()) {
     return fmt::format("opened again, and then the power cut, {}: {}", plan.describe(), problem);
   }
@@ -126,8 +124,8 @@ std::string problem_with_fault(const Life& life, const Fault& fault, std::uint64
     session.drop();
   }
   std::string problem = problem_when_healed(device, state, seed);
-  if (problem.empty() && seed % 3 == 0) {
-    problem = problem_after(cut, state, Thoroughness::state);
+  if (problem.empty()) {
+    problem = problem_after(cut, state);
     if (!problem.empty()) problem = "power cut: " + problem;
   }
   // A store that was not made to the end has no name yet, and may be anything.

@@ -57,13 +57,12 @@ Recording record(const std::vector<Call>& program) {
   return recording;
 }
 
-std::string problem_after(const std::shared_ptr<SimulatedDevice>& device, const SessionState& state,
-                          Thoroughness thoroughness) {
+std::string problem_after(const std::shared_ptr<SimulatedDevice>& device,
+                          const SessionState& state) {
   Session session(device, state);
   std::string problem = session.open(Ending::power_cut);
-  if (!problem.empty() || thoroughness == Thoroughness::state) return problem;
-  problem = session.verify();
-  if (!problem.empty() || thoroughness == Thoroughness::verified) return problem;
+  if (problem.empty()) problem = session.verify();
+  if (!problem.empty()) return problem;
   for (const Call& call : epilogue(session.state())) {
     problem = session.run(call);
     if (!problem.empty()) return "afterwards: " + problem;

@@ -42,16 +42,11 @@ struct Recording {
 // Runs `program` on a fresh store.
 [[nodiscard]] Recording record(const std::vector<Call>& program);
 
-// How much is asked of a store that is found.
-enum class Thoroughness : std::uint8_t {
-  state,      // it opens, and shows one of the states that may be
-  verified,   // and every byte and every row checks out
-  behaviour,  // and it answers what it must, goes on, and opens again with the same
-};
-
-// Opens what a power cut left. What is wrong, or nothing.
-std::string problem_after(const std::shared_ptr<SimulatedDevice>& device, const SessionState& state,
-                          Thoroughness thoroughness);
+// Opens what a power cut left: it shows one of the states that may be, every byte and every row
+// checks out, it answers what it must, goes on, and opens again with the same. What is wrong, or
+// nothing.
+std::string problem_after(const std::shared_ptr<SimulatedDevice>& device,
+                          const SessionState& state);
 
 // Whether the problem is that there is no whole store.
 [[nodiscard]] inline bool refuses_to_open(const std::string& problem) {
