@@ -153,7 +153,9 @@ class LiveReaders(ToolTest):
         writer.process.wait()
         before = state_of(store)
         for arguments in (["get", store, name("key", 3)], ["ls", store], ["log", store],
-                          ["events", store], ["stats", store], ["dump", store], ["verify", store],
+                          ["events", store], ["outbox", "ls", store], ["workflow", "ls", store],
+                          ["transaction", "ls", store],
+                          ["stats", store], ["dump", store], ["verify", store],
                           ["backup", store, self.fresh_path()],
                           ["salvage", store, self.fresh_path()]):
             self.once(*arguments)
@@ -162,6 +164,18 @@ class LiveReaders(ToolTest):
                              sorted(path.name for path in self.directory.iterdir()
                                     if path.name.startswith("store-")
                                     and not path.name.endswith((".new", ".partial"))))
+        # And who stays, until it is told to end.
+        follower = subprocess.Popen([TOOL, "log", store, "--follow", "--json"],
+                                    bufsize=0, stdout=subprocess.PIPE)
+        self.addCleanup(follower.stdout.close)
+        self.addCleanup(follower.wait)
+        self.addCleanup(follower.kill)
+        for i in range(200):
+            self.assertEqual(json.loads(follower.stdout.readline())["key"], name("key", i))
+        self.assertEqual(state_of(store), before)
+        follower.send_signal(signal.SIGINT)
+        self.assertEqual((follower.stdout.read(), follower.wait(TIMEOUT_S)), (b"", 0))
+        self.assertEqual(state_of(store), before)
         # Closed in good order, too.
         again = Writer(self, store)
         again.close()
