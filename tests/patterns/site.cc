@@ -67,8 +67,7 @@ void Site::pass_time(Duration by) {
 Result<Store> Site::open_store(std::size_t disk, const Options& options) {
   auto engine = engine::EmbeddedEngine::open(
       make_quick(engine::make_file_place(disks_[disk]->name(),
-                                         {.options = options, .device = devices_[disk]}),
-                 false),
+                                         {.options = options, .device = devices_[disk]})),
       options);
   if (!engine) return pass(engine);
   return open_on(std::move(*engine), options);

@@ -83,7 +83,7 @@ TEST_CASE("a power cut during the recovery from a power cut loses nothing either
     };
     auto device = std::make_shared<SimulatedDevice>(kept.moment.crash(plan));
     SessionState before = recording.state_at(kept.calls);
-    Session session(device, before, {.with_options_file = true});
+    Session session(device, before);
     device->keep_moments();
     std::string problem = session.open(Ending::power_cut);
     if (!problem.empty()) return says("recovering", problem);

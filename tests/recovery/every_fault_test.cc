@@ -33,7 +33,7 @@ std::vector<Life> lives_of(const std::vector<Call>& program, std::string* proble
   while (at < program.size() && problem->empty()) {
     Life life{.image = device->image(), .state = state};
     device = std::make_shared<SimulatedDevice>(life.image);
-    Session session(device, state, {.with_options_file = true});
+    Session session(device, state);
     *problem = session.open(Ending::power_cut);
     for (; at < program.size() && problem->empty(); ++at) {
       if (program[at].kind == Call::Kind::reopen) break;
@@ -87,7 +87,7 @@ std::string problem_with_fault(const Life& life, const Fault& fault, std::uint64
                                Counts& counts) {
   ++counts.runs;
   auto device = std::make_shared<SimulatedDevice>(life.image);
-  Session session(device, life.state, {.with_options_file = true, .may_fail = true});
+  Session session(device, life.state, {.may_fail = true});
   device->inject(fault);
   const auto opened = session.try_open(Ending::power_cut);
   if (!opened) {

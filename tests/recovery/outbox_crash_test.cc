@@ -57,8 +57,7 @@ class World {
     options.open_timeout_ms = 0ms;
     auto engine = engine::EmbeddedEngine::open(
         make_quick(
-            engine::make_file_place("simulated.once", {.options = options, .device = device_}),
-            false),
+            engine::make_file_place("simulated.once", {.options = options, .device = device_})),
         options);
     if (!engine) return pass(engine);
     store_.emplace(open_on(std::move(*engine), options));

@@ -9,25 +9,9 @@ namespace once::testing {
 
 namespace {
 
-// RocksDB goes on when it cannot write its file of options, which nobody needs.
-class NoOptionsFile final : public rocksdb::FileSystemWrapper {
- public:
-  using FileSystemWrapper::FileSystemWrapper;
-  const char* Name() const override { return "once.NoOptionsFile"; }
-  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
-                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
-                                    rocksdb::IODebugContext* context) override {
-    if (name.find("/OPTIONS-") != std::string::npos) return rocksdb::IOStatus::NotSupported();
-    return FileSystemWrapper::NewWritableFile(name, options, file, context);
-  }
-};
-
 class QuickEnv final : public rocksdb::EnvWrapper {
  public:
-  QuickEnv(rocksdb::Env* target, bool with_options_file) : EnvWrapper(target) {
-    file_system_ = target->GetFileSystem();
-    if (!with_options_file) file_system_ = std::make_shared<NoOptionsFile>(file_system_);
-  }
+  using EnvWrapper::EnvWrapper;
   void SleepForMicroseconds(int micros) override {
     EnvWrapper::SleepForMicroseconds(std::min(micros, 200));
   }
@@ -35,8 +19,7 @@ class QuickEnv final : public rocksdb::EnvWrapper {
 
 class QuickPlace final : public engine::Place {
  public:
-  QuickPlace(std::unique_ptr<Place> target, bool with_options_file)
-      : target_(std::move(target)), with_options_file_(with_options_file) {}
+  explicit QuickPlace(std::unique_ptr<Place> target) : target_(std::move(target)) {}
   ~QuickPlace() override { env_.reset(); }
 
   const std::string& name() const override { return target_->name(); }
@@ -77,20 +60,18 @@ class QuickPlace final : public engine::Place {
 
  private:
   Result<void> with_env(Result<void> opened) {
-    if (opened) env_ = std::make_unique<QuickEnv>(target_->env(), with_options_file_);
+    if (opened) env_ = std::make_unique<QuickEnv>(target_->env());
     return opened;
   }
 
   const std::unique_ptr<Place> target_;
-  const bool with_options_file_;
   std::unique_ptr<QuickEnv> env_;
 };
 
 }  // namespace
 
-std::unique_ptr<engine::Place> make_quick(std::unique_ptr<engine::Place> place,
-                                          bool with_options_file) {
-  return std::make_unique<QuickPlace>(std::move(place), with_options_file);
+std::unique_ptr<engine::Place> make_quick(std::unique_ptr<engine::Place> place) {
+  return std::make_unique<QuickPlace>(std::move(place));
 }
 
 }  // namespace once::testing

@@ -1,6 +1,5 @@
 // A place in which RocksDB loses no time: after a failed flush or compaction it sleeps for a
-// second, and whoever closes the store waits for that; and most of an opening goes into a file of
-// options, which is written, read back and taken apart.
+// second, and whoever closes the store waits for that.
 #pragma once
 
 #include <memory>
@@ -9,8 +8,7 @@
 
 namespace once::testing {
 
-// Sleeps but a moment; writes no file of options unless `with_options_file`.
-[[nodiscard]] std::unique_ptr<engine::Place> make_quick(std::unique_ptr<engine::Place> place,
-                                                        bool with_options_file);
+// Sleeps but a moment.
+[[nodiscard]] std::unique_ptr<engine::Place> make_quick(std::unique_ptr<engine::Place> place);
 
 }  // namespace once::testing

@@ -34,7 +34,7 @@ std::string Recording::describe(std::uint64_t calls) const {
 Recording record(const std::vector<Call>& program) {
   Recording recording{.device = std::make_shared<SimulatedDevice>()};
   SimulatedDevice& device = *recording.device;
-  Session session(recording.device, {}, {.with_options_file = true});
+  Session session(recording.device, {});
   recording.points.push_back({.calls = 0, .state = session.state(), .call = "nothing"});
   device.keep_moments();
   const auto keep = [&](std::string problem, const std::vector<StoreState>& begun,

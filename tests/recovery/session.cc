@@ -343,10 +343,10 @@ Result<void> Session::try_open(Ending ending) {
   options.processes = processes;
   options.open_timeout_ms = Duration(0);
   options.read_only = options_.read_only;
-  auto engine = engine::EmbeddedEngine::open(
-      make_quick(engine::make_file_place("simulated.once", {.options = options, .device = device_}),
-                 options_.with_options_file),
-      options);
+  auto engine =
+      engine::EmbeddedEngine::open(make_quick(engine::make_file_place(
+                                       "simulated.once", {.options = options, .device = device_})),
+                                   options);
   if (!engine) return pass(engine);
   store_ = open_on(std::move(*engine), options);
   return {};

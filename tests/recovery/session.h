@@ -55,8 +55,6 @@ struct SessionOptions {
   // Small, so that flushes and compactions come along.
   std::size_t memory_budget = std::size_t{1} << 20;
   bool read_only = false;
-  // What RocksDB does with it is part of an opening, and most of its time (quick_place.h).
-  bool with_options_file = false;
   // Calls may fail because of the disk.
   bool may_fail = false;
   // What is known of the processes that had the store before.

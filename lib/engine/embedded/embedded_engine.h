@@ -155,7 +155,7 @@ class EmbeddedEngine final : public Engine {
   const bool importing_;  // no store before finish_import()
   const std::shared_ptr<const Clock> machine_clock_;
   const std::shared_ptr<FullDisk> full_disk_ = std::make_shared<FullDisk>(place_->knows_room());
-  std::unique_ptr<rocksdb::Env> env_;  // the place's, watched
+  std::unique_ptr<rocksdb::Env> env_;  // the place's, watched, and without options files
   const ExpiryFilters filters_ = make_expiry_filters();
   const std::shared_ptr<TableCuts> cuts_ = std::make_shared<TableCuts>();
   Mutex rewriting_;  // held while tables are rewritten, of which cuts_ may be part

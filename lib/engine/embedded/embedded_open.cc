@@ -5,6 +5,7 @@
 #include "base/process.h"
 #include "base/random.h"
 #include "engine/embedded/embedded_engine.h"
+#include "engine/embedded/no_options_file.h"
 #include "engine/embedded/status.h"
 #include "model/meta.h"
 #include "once/version.h"
@@ -19,6 +20,15 @@ constexpr std::uint64_t restored_leap = std::uint64_t{1} << 20;
 // How often a reader tries again at least when the writer changed the files while it was opening
 // them; and as long as Options::open_timeout_ms.
 constexpr int reading_tries = 200;
+
+// An environment with another file system. Borrows `target`.
+class EnvOver final : public rocksdb::EnvWrapper {
+ public:
+  EnvOver(rocksdb::Env* target, std::shared_ptr<rocksdb::FileSystem> file_system)
+      : EnvWrapper(target) {
+    file_system_ = std::move(file_system);
+  }
+};
 
 }  // namespace
 
@@ -57,6 +67,7 @@ Result<void> EmbeddedEngine::open_for_writing() {
   // What removes must be able to open it on a full disk first.
   const auto reserve = place_->clean_up();
   if (auto opened = open_database(false); !opened) return opened;
+  remove_options_files(*env_, place_->database());
   return start_writing();
 }
 
@@ -87,7 +98,9 @@ Result<void> EmbeddedEngine::try_open_for_reading() {
 
 Result<void> EmbeddedEngine::open_database(bool read_only) {
   const bool create = !read_only && place_->fresh();
-  env_ = full_disk_->watch(place_->env());
+  rocksdb::Env* const env = place_->env();
+  env_ =
+      std::make_unique<EnvOver>(env, without_options_file(full_disk_->watch(env->GetFileSystem())));
   rocksdb::DBOptions db_options =
       database_options(options_, env_.get(), read_only ? 0 : place_->logs());
   db_options.create_if_missing = create;

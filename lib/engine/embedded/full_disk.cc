@@ -66,17 +66,11 @@ class WatchedFiles final : public rocksdb::FileSystemWrapper {
   const Counter appends_;
 };
 
-class WatchedEnv final : public rocksdb::EnvWrapper {
- public:
-  WatchedEnv(rocksdb::Env* target, Counter appends) : EnvWrapper(target) {
-    file_system_ = std::make_shared<WatchedFiles>(target->GetFileSystem(), std::move(appends));
-  }
-};
-
 }  // namespace
 
-std::unique_ptr<rocksdb::Env> FullDisk::watch(rocksdb::Env* target) {
-  return std::make_unique<WatchedEnv>(target, log_appends_);
+std::shared_ptr<rocksdb::FileSystem> FullDisk::watch(
+    const std::shared_ptr<rocksdb::FileSystem>& target) {
+  return std::make_shared<WatchedFiles>(target, log_appends_);
 }
 
 void FullDisk::pause() {

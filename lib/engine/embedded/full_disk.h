@@ -33,8 +33,9 @@ class FullDisk final : public rocksdb::EventListener {
   // `knows_room`: whether the place does.
   explicit FullDisk(bool knows_room) : knows_room_(knows_room) {}
 
-  // What RocksDB has to run on, for its logs to be watched. Borrows `target`.
-  [[nodiscard]] std::unique_ptr<rocksdb::Env> watch(rocksdb::Env* target);
+  // What RocksDB has to run on, for its logs to be watched.
+  [[nodiscard]] std::shared_ptr<rocksdb::FileSystem> watch(
+      const std::shared_ptr<rocksdb::FileSystem>& target);
 
   // Whether the table that this thread is about to make takes the place of others.
   [[nodiscard]] static bool makes_rewrite() { return makes_rewrite_; }
