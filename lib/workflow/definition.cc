@@ -12,12 +12,17 @@ namespace {
 
 using Places = std::unordered_map<std::string_view, std::size_t>;  // of nodes, by name
 
+// A message names so many nodes, or changes of them, and says how many more there are: a graph may
+// have a hundred thousand, and the message is for people.
+constexpr std::size_t most_named = 5;
+
 std::string quoted_list(const std::vector<std::string>& names) {
   if (names.empty()) return "nothing";
   std::string text;
-  for (const std::string& name : names) {
-    text += fmt::format("{}'{}'", text.empty() ? "" : ", ", name);
+  for (std::size_t i = 0; i < names.size() && i < most_named; ++i) {
+    text += fmt::format("{}'{}'", text.empty() ? "" : ", ", names[i]);
   }
+  if (names.size() > most_named) text += fmt::format(" and {} more", names.size() - most_named);
   return text;
 }
 
@@ -38,7 +43,8 @@ std::vector<std::string> sorted(std::vector<std::string> names) {
   return names;
 }
 
-// A cycle among nodes each of which waits for another one: "'a' needs 'b' needs 'a'".
+// A cycle among nodes each of which waits for another one: "'a' needs 'b' needs 'a'". Of a long one
+// only how it begins: "'a' needs 'b' needs ... 12 more, the last of which needs 'a'".
 std::string cycle_among(const std::vector<Node>& nodes, const Places& places,
                         const std::vector<bool>& waits) {
   const auto first = std::ranges::find(waits, true) - waits.begin();
@@ -54,9 +60,14 @@ std::string cycle_among(const std::vector<Node>& nodes, const Places& places,
       break;
     }
   }
+  const std::size_t begin = seen.at(at);
+  const std::size_t named = std::min(path.size() - begin, most_named);
   std::string text;
-  for (std::size_t i = seen.at(at); i < path.size(); ++i) {
+  for (std::size_t i = begin; i < begin + named; ++i) {
     text += fmt::format("'{}' needs ", nodes[path[i]].outline.name);
+  }
+  if (const std::size_t more = path.size() - begin - named; more != 0) {
+    text += fmt::format("{} more, the last of which needs ", more);
   }
   return text + fmt::format("'{}'", nodes[at].outline.name);
 }
@@ -155,7 +166,9 @@ Result<void> check_retry(std::string_view name, const NodeRetry& retry) {
 
 std::string differences(const RunRow& before, const RunRow& now) {
   std::string text;
+  std::size_t changes = 0;
   const auto add = [&](std::string_view what) {
+    if (++changes > most_named) return;
     if (!text.empty()) text += "; ";
     text += what;
   };
@@ -185,6 +198,7 @@ std::string differences(const RunRow& before, const RunRow& now) {
   for (const NodeOutline& node : before.nodes) {
     if (old_nodes.contains(node.name)) add(fmt::format("node '{}' is gone", node.name));
   }
+  if (changes > most_named) text += fmt::format("; and {} more changes", changes - most_named);
   return text;
 }
 

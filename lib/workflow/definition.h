@@ -24,7 +24,7 @@ struct Node {
 };
 
 // What of an old and a new definition differs, for people: "version '1' is now '2'; node 'b' is
-// gone". Empty when nothing does.
+// gone", the first few changes and how many more there are. Empty when nothing does.
 [[nodiscard]] std::string differences(const RunRow& before, const RunRow& now);
 
 // What Workflow::validate() says of the nodes of a graph.

@@ -42,6 +42,24 @@ TEST_CASE("a cycle is refused, naming the nodes on it") {
   CHECK(contains(refused(self), "'x' needs 'x'"));
 }
 
+TEST_CASE("of a long cycle a few nodes are named, and how many more there are") {
+  const auto ring = [](int nodes) {
+    Workflow workflow("w");
+    for (int i = 0; i < nodes; ++i) {
+      workflow.node(std::to_string(i), {std::to_string((i + 1) % nodes)}, [] {});
+    }
+    const auto checked = workflow.validate();
+    REQUIRE(error_of(checked) == ErrorCode::invalid_argument);
+    return checked.error().message;
+  };
+  const std::string begins = "'0' needs '1' needs '2' needs '3' needs '4' needs ";
+  CHECK(contains(ring(5), begins + "'0'"));
+  CHECK(contains(ring(6), begins + "1 more, the last of which needs '0'"));
+  const std::string message = ring(100'000);
+  CHECK(contains(message, begins + "99995 more, the last of which needs '0'"));
+  CHECK(message.size() < 200);
+}
+
 TEST_CASE("a node that is there twice, and one that is not there, are refused by name") {
   int ran = 0;
   Workflow twice("w");
@@ -172,6 +190,34 @@ TEST_CASE("a run is not resumed with a changed definition, and the error names w
   CHECK(state.definition == after.definition());
   CHECK(!node_of(state, "b").defined);
   CHECK(node_of(state, "d").defined);
+}
+
+TEST_CASE("of many changes a few are named, and how many more there are") {
+  const Simulation simulation;
+  Store store = simulation.open();
+  Workflow before("w");
+  before.node("a", {}, []() -> Result<void> { return std::unexpected(work_retryable("later")); });
+  CHECK(error_of(before.run(store, "1")) == ErrorCode::work_retryable);
+  Workflow after("w");
+  std::vector<std::string> all;
+  for (int i = 0; i < 10'000; ++i) {
+    all.push_back(std::to_string(i));
+    after.node(all.back(), {}, [] {});
+  }
+  after.node("a", all, [] {});
+  const auto many = after.run(store, "1");
+  CHECK(error_of(many) == ErrorCode::mismatch);
+  CHECK(contains(many.error().message, "node '4' is new; and 9996 more changes"));
+  CHECK(many.error().message.size() < 500);
+  // So of what a single node depends on.
+  Workflow wide("w");
+  wide.node("a", all, [] {});
+  for (const std::string& name : all) wide.node(name, {}, [] {});
+  const auto depends = wide.run(store, "1");
+  CHECK(error_of(depends) == ErrorCode::mismatch);
+  CHECK(contains(depends.error().message,
+                 "node 'a' depended on nothing and now depends on '0', '1', '2', '3', '4' and 9995 "
+                 "more; node '0' is new"));
 }
 
 TEST_CASE("a finished run answers whatever became of its definition") {
