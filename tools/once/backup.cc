@@ -7,7 +7,6 @@
 #include "commands.h"
 #include "json.h"
 #include "output.h"
-#include "progress.h"
 
 namespace once::tool {
 namespace {
@@ -19,10 +18,9 @@ struct Arguments {
 };
 
 Result<void> copy(const Arguments& arguments) {
-  ProgressBar bar("copying");
-  auto store = open_to_read(arguments.store, {.layout = arguments.layout});
+  auto store = open_to_read(arguments.store, "copying", {.layout = arguments.layout});
   if (!store) return pass(store);
-  return store->backup(arguments.destination, bar.listener());
+  return store->backup(arguments.destination, store->bar().listener());
 }
 
 void backup(const Arguments& arguments, Context& context) {

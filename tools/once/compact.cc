@@ -7,16 +7,14 @@
 #include "commands.h"
 #include "json.h"
 #include "output.h"
-#include "progress.h"
 
 namespace once::tool {
 namespace {
 
 Result<CompactReport> compact_store(const std::string& where) {
-  ProgressBar bar("compacting");
-  auto store = open_to_write(where);
+  auto store = open_to_write(where, "compacting");
   if (!store) return pass(store);
-  auto report = store->compact(bar.listener());
+  auto report = store->compact(store->bar().listener());
   if (!report) return report;
   if (auto closed = store->close(); !closed) return pass(closed);
   return report;

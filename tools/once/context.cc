@@ -17,6 +17,15 @@ namespace {
 
 constexpr std::size_t max_input_bytes = std::size_t{1} << 30;
 
+Result<OpenStore> open(const std::string& where, std::string_view doing, Options options) {
+  if (auto lasting = check_lasting(where); !lasting) return pass(lasting);
+  options.create_if_missing = false;
+  auto bar = std::make_unique<ProgressBar>(doing);
+  auto store = supervise::open_store(where, options);
+  if (!store) return pass(store);
+  return OpenStore(*std::move(store), std::move(bar));
+}
+
 }  // namespace
 
 int exit_code(const Error& error) {
@@ -42,6 +51,7 @@ int exit_code(const Error& error) {
 }
 
 void say(std::string_view message) {
+  ProgressBar::make_way();
   const std::string text = fmt::format("once: {}\n", printable(message, true));
   (void)write_all(STDERR_FILENO, text);  // if it fails the exit code tells
 }
@@ -93,19 +103,14 @@ Result<void> check_lasting(std::string_view where) {
               "a store in memory: ends with this command, and keeps nothing; give a path");
 }
 
-Result<Store> open_to_read(const std::string& where, Options options) {
-  if (auto lasting = check_lasting(where); !lasting) return pass(lasting);
+Result<OpenStore> open_to_read(const std::string& where, std::string_view doing, Options options) {
   options.read_only = true;
   options.allow_network_file_system = supervise::basic_options().allow_network_file_system;
-  options.create_if_missing = false;
-  return supervise::open_store(where, options);
+  return open(where, doing, options);
 }
 
-Result<Store> open_to_write(const std::string& where) {
-  if (auto lasting = check_lasting(where); !lasting) return pass(lasting);
-  Options options = supervise::basic_options();
-  options.create_if_missing = false;
-  return supervise::open_store(where, options);
+Result<OpenStore> open_to_write(const std::string& where, std::string_view doing) {
+  return open(where, doing, supervise::basic_options());
 }
 
 Result<Bytes> read_input(const std::string& file) {

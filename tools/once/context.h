@@ -12,12 +12,14 @@
 #pragma once
 
 #include <CLI/App.hpp>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "once/error.h"
 #include "once/store.h"
+#include "progress.h"
 
 namespace once::tool {
 
@@ -71,11 +73,24 @@ void add_key_argument(CLI::App& command, std::string& key);
 // happening. Errors: invalid_argument. To be asked before anything is done; opening asks it too.
 [[nodiscard]] Result<void> check_lasting(std::string_view where);
 
-// For looking: takes no lock, changes nothing, works while an application holds the store.
-// Of `options` whatever else is said there counts.
-[[nodiscard]] Result<Store> open_to_read(const std::string& where, Options options = {});
+// A store, and the bar for what is done with it: from before the store is opened, so that waiting
+// for it shows, until this is gone.
+class OpenStore : public Store {
+ public:
+  OpenStore(Store store, std::unique_ptr<ProgressBar> bar)
+      : Store(std::move(store)), bar_(std::move(bar)) {}
+  [[nodiscard]] ProgressBar& bar() { return *bar_; }
+
+ private:
+  std::unique_ptr<ProgressBar> bar_;
+};
+
+// For looking: takes no lock, changes nothing, works while an application holds the store. `doing`
+// is what the bar says; of `options` whatever else is said there counts.
+[[nodiscard]] Result<OpenStore> open_to_read(const std::string& where, std::string_view doing,
+                                             Options options = {});
 // For changing what is there: a mistyped path must not make a store.
-[[nodiscard]] Result<Store> open_to_write(const std::string& where);
+[[nodiscard]] Result<OpenStore> open_to_write(const std::string& where, std::string_view doing);
 
 // Everything in `file`; "-" stands for stdin. Errors: invalid_argument (cannot be opened),
 // limit_exceeded (over 1 GiB), io.

@@ -6,7 +6,6 @@
 #include "commands.h"
 #include "json.h"
 #include "output.h"
-#include "progress.h"
 #include "row_text.h"
 
 namespace once::tool {
@@ -69,21 +68,15 @@ void dump(const Arguments& arguments, Context& context) {
   if (!format) return context.fail(format.error());
   const auto damaged_log = parse_damaged_log(arguments.damaged_log);
   if (!damaged_log) return context.fail(damaged_log.error());
-  auto store = open_to_read(arguments.store, {.damaged_log = *damaged_log});
+  auto store = open_to_read(arguments.store, "dumping", {.damaged_log = *damaged_log});
   if (!store) return context.fail(store.error());
   std::uint64_t count = 0;
   bool whole = true;  // nothing that was to be printed was left out
-  Result<void> done;
-  {
-    ProgressBar bar("dumping");
-    done = store->rows(*table, [&](const Row& row) {
-      // Rows on a terminal tell by themselves that there is progress.
-      if (out.terminal()) bar.step_aside();
-      bar.tell(count, 0, "rows");
-      whole = print_row(out, row, *format, count++);
-      return whole;
-    });
-  }
+  const auto done = store->rows(*table, [&](const Row& row) {
+    store->bar().tell(count, 0, "rows");
+    whole = print_row(out, row, *format, count++);
+    return whole;
+  });
   // After an error the array stays open and the last line is missing, so that half a dump does not
   // pass for a whole one.
   if (done && whole) print_end(out, *format, count);

@@ -7,7 +7,6 @@
 #include "commands.h"
 #include "json.h"
 #include "output.h"
-#include "progress.h"
 #include "row_text.h"
 
 namespace once::tool {
@@ -33,19 +32,14 @@ void events(const Arguments& arguments, Context& context) {
     if (!status) return context.fail(status.error());
     options.status = *status;
   }
-  auto store = open_to_read(arguments.store);
+  auto store = open_to_read(arguments.store, "listing");
   if (!store) return context.fail(store.error());
   Output out;
-  Result<void> done;
-  {
-    ProgressBar bar("listing");
-    std::uint64_t count = 0;
-    done = store->events(options, [&](const Event& event) {
-      bar.tell(++count, 0, "events");
-      if (out.terminal()) bar.step_aside();
-      return out.line(context.json ? to_line(to_json(event)) : event_text(out, event));
-    });
-  }
+  std::uint64_t count = 0;
+  const auto done = store->events(options, [&](const Event& event) {
+    store->bar().tell(++count, 0, "events");
+    return out.line(context.json ? to_line(to_json(event)) : event_text(out, event));
+  });
   out.finish(context);
   if (!done) context.fail(done.error());
 }

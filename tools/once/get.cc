@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
+#include "base/error.h"
 #include "commands.h"
 #include "json.h"
 #include "once/holder.h"
@@ -99,12 +101,17 @@ Json found_json(const Key& key, const Found& found) {
   return json;
 }
 
+// By itself, so that its bar is gone before the outcome is printed, which need not end its line.
+Result<std::optional<Found>> look_up(const std::string& where, const Key& key) {
+  auto store = open_to_read(where, "looking up");
+  if (!store) return pass(store);
+  return store->find(key);
+}
+
 void get(const Arguments& arguments, Context& context) {
   const auto key = Key::parse(arguments.key);
   if (!key) return context.fail(key.error());
-  auto store = open_to_read(arguments.store);
-  if (!store) return context.fail(store.error());
-  const auto found = store->find(*key);
+  const auto found = look_up(arguments.store, *key);
   if (!found) return context.fail(found.error());
   Output out;
   if (!*found) {

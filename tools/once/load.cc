@@ -182,8 +182,7 @@ Result<void> add_line(std::string_view text, Completeness& completeness, Loader&
 
 // Adds every row to `loader`, and gives their number. What is wrong with a line is told with its
 // number.
-Result<std::uint64_t> add_all(Lines& lines, Loader& loader) {
-  ProgressBar bar("loading");
+Result<std::uint64_t> add_all(Lines& lines, Loader& loader, ProgressBar& bar) {
   Completeness completeness;
   for (std::uint64_t number = 1;; ++number) {
     const auto in_line = [&](Error error) {
@@ -211,9 +210,10 @@ Result<std::uint64_t> load_rows(const Arguments& arguments) {
   // Whatever an application was allowed to keep must come back.
   options.max_outcome_bytes = std::numeric_limits<std::uint32_t>::max();
   options.max_event_bytes = std::numeric_limits<std::uint32_t>::max();
+  ProgressBar bar("loading");
   auto loader = Loader::create(arguments.store, options);
   if (!loader) return pass(loader);
-  auto count = add_all(*lines, *loader);
+  auto count = add_all(*lines, *loader, bar);
   if (!count) return count;
   if (auto finished = loader->finish(); !finished) return pass(finished);
   return count;

@@ -24,7 +24,6 @@
 #include "json.h"
 #include "model/numbers.h"
 #include "output.h"
-#include "progress.h"
 #include "row_text.h"
 #include "watch.h"
 
@@ -58,16 +57,14 @@ Result<std::uint64_t> last_printed(Store& store, std::uint64_t after) {
 
 // Prints what is newer than `options.after` and moves it on.
 Result<void> print_new(const std::string& where, HistoryOptions& options, Output& out, bool json) {
-  auto store = open_to_read(where);
+  auto store = open_to_read(where, "reading the history");
   if (!store) return pass(store);
   auto last = last_printed(*store, options.after);
   if (!last) return pass(last);
   options.after = *last;
-  ProgressBar bar("reading the history");
   std::uint64_t count = 0;
   auto done = store->history(options, [&](const HistoryEntry& entry) {
-    bar.tell(++count, 0, "rows");
-    if (out.terminal()) bar.step_aside();
+    store->bar().tell(++count, 0, "rows");
     options.after = entry.sequence;
     return out.line(json ? to_line(to_json(entry)) : history_text(out, entry));
   });

@@ -9,7 +9,6 @@
 #include "duration.h"
 #include "json.h"
 #include "output.h"
-#include "progress.h"
 #include "text.h"
 
 namespace once::tool {
@@ -56,7 +55,7 @@ void ls(const Arguments& arguments, Context& context) {
     }
     options.status = *status;
   }
-  auto store = open_to_read(arguments.store);
+  auto store = open_to_read(arguments.store, "listing");
   if (!store) return context.fail(store.error());
   Output out;
   const bool table = out.terminal() && !context.json;
@@ -65,17 +64,12 @@ void ls(const Arguments& arguments, Context& context) {
     out.line(out.paint(Colour::bold, fmt::format("{:<11} {:>7} {:>7} {:<24} {}", "status",
                                                  "attempt", "age", "expires", "key")));
   }
-  Result<void> done;
-  {
-    ProgressBar bar("listing");
-    std::uint64_t count = 0;
-    done = store->scan(options, [&](const Key& key, const Record& record) {
-      bar.tell(++count, 0, "keys");
-      if (out.terminal()) bar.step_aside();
-      if (context.json) return out.line(to_line(to_json(key, record)));
-      return out.line(table ? table_line(out, key, record, now) : key.to_string());
-    });
-  }
+  std::uint64_t count = 0;
+  const auto done = store->scan(options, [&](const Key& key, const Record& record) {
+    store->bar().tell(++count, 0, "keys");
+    if (context.json) return out.line(to_line(to_json(key, record)));
+    return out.line(table ? table_line(out, key, record, now) : key.to_string());
+  });
   out.finish(context);
   if (!done) context.fail(done.error());
 }

@@ -39,13 +39,15 @@ Result<void> visit(Store& store, const std::string& status,
 }
 
 void list(const Arguments& arguments, Context& context) {
-  auto store = open_to_read(arguments.store);
+  auto store = open_to_read(arguments.store, "listing");
   if (!store) return context.fail(store.error());
   Output out;
   std::optional<Error> first;
+  std::uint64_t count = 0;
   const auto done = visit(
       *store, arguments.status,
       [&](const Event& event) {
+        store->bar().tell(++count, 0, "events");
         return out.line(context.json ? to_line(to_json(event))
                                      : fmt::format("{}  {}", event_text(out, event), event.id));
       },
@@ -67,7 +69,7 @@ Result<std::uint64_t> retried(const Arguments& arguments) {
     return fail(ErrorCode::invalid_argument,
                 "say which event: give its ID, or --all-dead for all dead letters, not both");
   }
-  auto store = open_to_write(arguments.store);
+  auto store = open_to_write(arguments.store, "retrying");
   if (!store) return pass(store);
   Result<std::uint64_t> count = 1;
   if (arguments.all_dead) {
@@ -97,7 +99,7 @@ Result<void> dropped(const Arguments& arguments) {
         ErrorCode::invalid_argument,
         "say which event: give its ID, or --sequence for one that cannot be read, not both");
   }
-  auto store = open_to_write(arguments.store);
+  auto store = open_to_write(arguments.store, "dropping");
   if (!store) return pass(store);
   Outbox outbox(*store);
   auto done =

@@ -115,15 +115,24 @@ Result<std::unique_ptr<Publisher>> publisher(const Arguments& arguments) {
   return webhook_publisher(*options);
 }
 
-// A publisher that outlives the relays of single rounds.
+// A publisher that outlives the relays of single rounds, and `bar`, which tells how many were
+// handed to it. With `to_terminal` events are printed where the bar may be.
 class Borrowed final : public Publisher {
  public:
-  explicit Borrowed(Publisher& owner) : owner_(owner) {}
-  Result<void> publish(const Event& event) override { return owner_.publish(event); }
+  Borrowed(Publisher& owner, ProgressBar& bar, bool to_terminal)
+      : owner_(owner), bar_(bar), to_terminal_(to_terminal) {}
+  Result<void> publish(const Event& event) override {
+    bar_.tell(++count_, 0, "events");
+    if (to_terminal_) ProgressBar::make_way();
+    return owner_.publish(event);
+  }
   Result<void> flush() override { return owner_.flush(); }
 
  private:
   Publisher& owner_;
+  ProgressBar& bar_;
+  const bool to_terminal_;
+  std::uint64_t count_ = 0;
 };
 
 // What there is to do, as a reader sees it.
@@ -134,7 +143,7 @@ struct Look {
 };
 
 Result<Look> look(const std::string& where, AfterDeadLetter after_dead_letter) {
-  auto store = open_to_read(where);
+  auto store = open_to_read(where, "looking for events");
   if (!store) return pass(store);
   Outbox outbox(*store);
   Look found;
@@ -225,10 +234,12 @@ struct Delivered {
 // Delivers with the store open for writing: for a while, or, with --once, all that is due.
 Result<Delivered> deliver(const Arguments& arguments, const RelayOptions& options, Publisher& to,
                           const Interrupts& interrupts) {
+  ProgressBar bar("delivering");
   auto store = supervise::open_patiently(arguments.store, std::nullopt,
                                          [] { return Interrupts::caught() != 0; });
   if (!store) return pass(store);
-  auto relay = Relay::create(*store, std::make_unique<Borrowed>(to), options);
+  const bool to_terminal = arguments.to == "-" && ::isatty(STDOUT_FILENO) == 1;
+  auto relay = Relay::create(*store, std::make_unique<Borrowed>(to, bar, to_terminal), options);
   if (!relay) return pass(relay);
   const auto clock = system_clock();
   const Duration begin = clock->since_boot();

@@ -49,6 +49,7 @@ Output::Output() : terminal_(::isatty(STDOUT_FILENO) == 1), colours_(terminal_ &
 
 bool Output::write(std::string_view bytes) {
   if (stopped_) return false;
+  if (terminal_) ProgressBar::make_way();
   buffer_.append(bytes);
   return buffer_.size() < block_bytes || flush();
 }
@@ -60,6 +61,7 @@ bool Output::line(std::string_view text) {
 
 bool Output::flush() {
   if (!stopped_) {
+    if (terminal_) ProgressBar::make_way();
     const auto interrupted = [] { return Interrupts::caught() != 0; };
     const int failed = write_all(STDOUT_FILENO, buffer_, interrupted);
     if (failed != EINTR) error_ = failed;

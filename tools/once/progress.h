@@ -1,12 +1,15 @@
 // A bar on stderr for what takes over a second, if somebody looks: stderr is a terminal.
 //
-//   ProgressBar bar("sweeping");
-//   auto report = store.sweep(bar.listener());
+//   ProgressBar bar("loading");
+//   bar.tell(++rows, 0, "rows");
 //
 // A thread draws it, so that it also lives while nobody tells anything: in work that cannot say how
-// far it is, and from one thing told to the next. It is gone when the ProgressBar is.
+// far it is, and from one thing told to the next. It is gone when the ProgressBar is, and makes way
+// for whatever else is written to the terminal. Who opens a store by open_to_read() or
+// open_to_write() has one with it (context.h).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -18,9 +21,10 @@
 
 namespace once::tool {
 
-// Thread-safe.
+// At most one at a time. Thread-safe.
 class ProgressBar {
  public:
+  // Empty `doing`: none, for who has the screen for itself.
   explicit ProgressBar(std::string_view doing);
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
@@ -30,10 +34,12 @@ class ProgressBar {
   void tell(std::uint64_t done, std::uint64_t total, std::string_view of);
   // For the functions of Store; must not outlive this.
   [[nodiscard]] once::Progress listener();
-  // Before a row is printed where the bar is: takes it away, until a second has passed without any.
-  void step_aside();
+  // Before something is written to where a bar may be: takes away the one that there is, if any,
+  // until a second has passed without this. say() and Output call it.
+  static void make_way();
 
  private:
+  void step_aside();
   void run();
   void draw(Duration now) ONCE_REQUIRES(mutex_);
   void clear() ONCE_REQUIRES(mutex_);
@@ -52,6 +58,8 @@ class ProgressBar {
   bool ended_ ONCE_GUARDED_BY(mutex_) = false;
 
   std::thread thread_;  // none: nobody looks
+
+  static std::atomic<ProgressBar*> drawn_by_;  // the one with a thread
 };
 
 }  // namespace once::tool

@@ -56,7 +56,7 @@ Result<void> resolve_key(const Arguments& arguments, const Key& key) {
   if (!verdict) return std::unexpected(verdict.error());
   const auto outcome = make_outcome(arguments, *verdict);
   if (!outcome) return std::unexpected(outcome.error());
-  auto store = open_to_write(arguments.store);
+  auto store = open_to_write(arguments.store, "resolving");
   if (!store) return pass(store);
   if (auto resolved = store->resolve(key, *verdict, *outcome); !resolved) return resolved;
   return store->close();

@@ -18,7 +18,7 @@ struct Arguments {
 };
 
 Result<bool> remove_key(const Arguments& arguments, const Key& key) {
-  auto store = open_to_write(arguments.store);
+  auto store = open_to_write(arguments.store, "removing");
   if (!store) return pass(store);
   auto removed = store->remove(key, {.unfinished_transaction = arguments.force});
   if (!removed) return removed;

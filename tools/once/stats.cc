@@ -4,11 +4,11 @@
 #include <memory>
 #include <vector>
 
+#include "base/error.h"
 #include "commands.h"
 #include "duration.h"
 #include "json.h"
 #include "output.h"
-#include "progress.h"
 #include "stats_view.h"
 
 namespace once::tool {
@@ -81,9 +81,8 @@ void print_labels(const std::vector<LabelStats>& labels, By by, Output& out) {
 }
 
 Result<Stats> stats_of(const std::string& where) {
-  const ProgressBar bar("counting");
-  auto store = open_to_read(where);
-  if (!store) return std::unexpected(std::move(store.error()));
+  auto store = open_to_read(where, "counting");
+  if (!store) return pass(store);
   return store->stats();
 }
 

@@ -3,21 +3,20 @@
 
 #include <memory>
 
+#include "base/error.h"
 #include "commands.h"
 #include "json.h"
 #include "output.h"
-#include "progress.h"
 
 namespace once::tool {
 namespace {
 
 Result<SweepReport> sweep_store(const std::string& where) {
-  ProgressBar bar("sweeping");
-  auto store = open_to_write(where);
-  if (!store) return std::unexpected(std::move(store.error()));
-  auto report = store->sweep(bar.listener());
+  auto store = open_to_write(where, "sweeping");
+  if (!store) return pass(store);
+  auto report = store->sweep(store->bar().listener());
   if (!report) return report;
-  if (auto closed = store->close(); !closed) return std::unexpected(std::move(closed.error()));
+  if (auto closed = store->close(); !closed) return pass(closed);
   return report;
 }
 

@@ -31,6 +31,7 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr int rest_for_work = 4;
+constexpr std::string_view counting = "counting";  // what the bar says
 constexpr Duration least_interval = std::chrono::milliseconds(100);
 
 struct Arguments {
@@ -46,9 +47,10 @@ class Looking {
  public:
   explicit Looking(std::string where) : where_(std::move(where)) {}
 
-  Result<Sample> look() {
+  // `doing` is what a bar says meanwhile; empty: there is none, since the screen is taken.
+  Result<Sample> look(std::string_view doing) {
     const auto begin = SteadyClock::now();
-    auto store = open_to_read(where_);
+    auto store = open_to_read(where_, doing);
     if (!store) return pass(store);
     Sample sample{.taken_at = system_clock()->wall()};
     auto stats = store->stats();
@@ -130,7 +132,7 @@ Result<void> print(Looking& looking, const TopView& view, Duration interval, std
       while (woken == Woken::key) woken = wait(interrupts, nullptr, deadline);
       if (woken == Woken::ended) return {};
     }
-    auto sample = looking.look();
+    auto sample = looking.look(counting);
     if (!sample) return pass(sample);
     if (json) {
       out.line(to_line(to_json(*sample, view)));
@@ -184,8 +186,8 @@ bool draw(Screen& screen, const Output& out, const Sample& sample, const TopView
 Result<void> live(Looking& looking, TopView view, Duration interval, std::uint64_t count,
                   const Output& out) {
   const Interrupts interrupts;
-  auto sample =
-      looking.look();  // before the screen is taken over: the error is told where it stays
+  // Before the screen is taken over: the error is told where it stays.
+  auto sample = looking.look(counting);
   if (!sample) return pass(sample);
   Screen screen;
   std::string trouble;
@@ -202,7 +204,7 @@ Result<void> live(Looking& looking, TopView view, Duration interval, std::uint64
       }
     }
     if (count != 0 && looks >= count) return {};
-    auto fresh = looking.look();
+    auto fresh = looking.look("");
     // It may pass: the store may be moved or made anew.
     trouble = fresh ? "" : fresh.error().message;
     if (fresh) sample = std::move(fresh);

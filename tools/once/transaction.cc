@@ -67,13 +67,15 @@ std::string summary(const Output& out, const TransactionReport& report) {
 }
 
 void ls(const Arguments& arguments, Context& context) {
-  auto store = open_to_read(arguments.store);
+  auto store = open_to_read(arguments.store, "listing");
   if (!store) return context.fail(store.error());
   Output out;
   std::optional<Error> first;
+  std::uint64_t count = 0;
   const auto done = scan_transactions(
       *store,
       [&](const TransactionReport& report) {
+        store->bar().tell(++count, 0, "transactions");
         if (arguments.unfinished && report.finished()) return true;
         return out.line(context.json ? to_line(to_json(report)) : summary(out, report));
       },
@@ -90,7 +92,7 @@ void ls(const Arguments& arguments, Context& context) {
 void show(const Arguments& arguments, Context& context) {
   auto key = Key::parse(arguments.key);
   if (!key) return context.fail(key.error());
-  auto store = open_to_read(arguments.store);
+  auto store = open_to_read(arguments.store, "looking up the transaction");
   if (!store) return context.fail(store.error());
   const auto found = find_transaction(*store, *key);
   if (!found) return context.fail(found.error());

@@ -4,20 +4,19 @@
 #include <memory>
 #include <optional>
 
+#include "base/error.h"
 #include "commands.h"
 #include "json.h"
 #include "output.h"
-#include "progress.h"
 #include "text.h"
 
 namespace once::tool {
 namespace {
 
 Result<VerifyReport> verify_store(const std::string& where) {
-  ProgressBar bar("verifying");
-  auto store = open_to_read(where);
-  if (!store) return std::unexpected(std::move(store.error()));
-  return store->verify(bar.listener());
+  auto store = open_to_read(where, "verifying");
+  if (!store) return pass(store);
+  return store->verify(store->bar().listener());
 }
 
 Json report_json(const VerifyReport& report) {

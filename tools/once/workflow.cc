@@ -31,13 +31,15 @@ void ls(const Arguments& arguments, Context& context) {
     if (!status) return context.fail(status.error());
     options.status = *status;
   }
-  auto store = open_to_read(arguments.store);
+  auto store = open_to_read(arguments.store, "listing");
   if (!store) return context.fail(store.error());
   Output out;
+  std::uint64_t count = 0;
   const bool table = out.terminal() && !context.json;
   std::optional<Error> unreadable;
   if (table) out.line(out.paint(Colour::bold, run_table_header()));
   const auto done = Workflow::list(*store, options, [&](const WorkflowState& state) {
+    store->bar().tell(++count, 0, "runs");
     if (state.unreadable && !unreadable) {
       unreadable = state.unreadable;
       unreadable->message = fmt::format("run {}: {}", state.key.to_string(), unreadable->message);
@@ -82,7 +84,7 @@ Result<Key> key_of(Store& store, const Arguments& arguments) {
 }
 
 void show(const Arguments& arguments, Context& context) {
-  auto store = open_to_read(arguments.store);
+  auto store = open_to_read(arguments.store, "looking up the run");
   if (!store) return context.fail(store.error());
   const auto key = key_of(*store, arguments);
   if (!key) return context.fail(key.error());

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "../progress.h"
+#include "../text.h"
 #include "base/error.h"
 #include "base/process.h"
 #include "once/clock.h"
@@ -18,6 +20,9 @@ namespace {
 
 // For the store itself, whatever the wait for the key: others hold it for milliseconds each.
 constexpr Duration least_open_patience = std::chrono::seconds(5);
+
+// Of a key, in the bar.
+constexpr std::size_t shown_bytes = 30;
 
 // What one look at the store gave: an answer, or the record of who is at work.
 using Look = std::variant<Acquired, std::optional<Record>>;
@@ -71,14 +76,13 @@ bool has_finished(const std::string& where, const Key& key, const Record& seen) 
          (*found)->record.token != seen.token;
 }
 
-Error still_busy(const Key& key, const std::optional<Record>& record, Duration waited) {
-  std::string who = "somebody";
-  if (record) {
-    who = to_string(record->holder);
-    if (const std::string name = command_name(record->holder.pid); !name.empty()) {
-      who += fmt::format(" ({})", name);
-    }
-  }
+std::string who_holds(const std::optional<Record>& record) {
+  if (!record) return "somebody";
+  const std::string name = command_name(record->holder.pid);
+  return to_string(record->holder) + (name.empty() ? "" : fmt::format(" ({})", name));
+}
+
+Error still_busy(const Key& key, const std::string& who, Duration waited) {
   return {.code = ErrorCode::busy,
           .message = fmt::format("key '{}' is held by {}, which did not finish within {} ms; try "
                                  "again later, or give it longer with --wait",
@@ -93,6 +97,8 @@ Result<Acquired> acquire(const Where& where, const Key& key, ReserveOptions opti
   const Duration start = clock->since_boot();
   const Duration wait = std::exchange(options.wait, Duration{0});
   const Duration open_until = start + std::max(wait, least_open_patience);
+  tool::ProgressBar bar(
+      fmt::format("waiting for key '{}'", tool::preview(key.to_string(), shown_bytes)));
   for (;;) {
     // Several that are woken at once take turns here: one of them gets the key, the others see its
     // process and wait for that.
@@ -101,7 +107,9 @@ Result<Acquired> acquire(const Where& where, const Key& key, ReserveOptions opti
     if (auto* answer = std::get_if<Acquired>(&*seen)) return std::move(*answer);
     const auto& record = std::get<std::optional<Record>>(*seen);
     const Duration waited = clock->since_boot() - start;
-    if (waited >= wait) return std::unexpected(still_busy(key, record, waited));
+    const std::string who = who_holds(record);
+    if (waited >= wait) return std::unexpected(still_busy(key, who, waited));
+    bar.tell(0, 0, "held by " + who);
     if (!record || record->status != Status::in_progress) continue;  // it finished in between
     const auto finished = [&] { return has_finished(where.path, key, *record); };
     if (const auto signal = wait_for_holder(*record, wait - waited, signals, finished)) {

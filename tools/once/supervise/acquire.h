@@ -28,7 +28,7 @@ struct Where {
 
 // Reserves `key` in the store at `where`, making the store if it is missing. `options.wait` is how
 // long to wait while somebody else holds the key; whoever waits is woken by the end of the process
-// that holds it, and asks again.
+// that holds it, and asks again. A bar (progress.h) shows the waiting; it is gone on return.
 // Errors: as Store::open() and Store::reserve(); busy names the key and who holds it.
 [[nodiscard]] Result<Acquired> acquire(const Where& where, const Key& key, ReserveOptions options,
                                        const Signals& signals);
