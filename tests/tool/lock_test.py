@@ -109,11 +109,10 @@ class Lock(SupervisedTest):
         self.finish(first, 128 + KILL)
 
     def test_signals(self):
-        script = f"trap 'echo got; exit 4' TERM; echo > {self.up}; while :; do read x < {self.go}; done"
-        process = self.start(self.arguments(script))
+        process = self.start(self.arguments(self.script_that_waits_for(signal.SIGTERM, code=4)))
         self.up.wait()
         process.terminate()
-        self.assertEqual(self.finish(process, 4)[0], b"got\n")
+        self.assertEqual(self.finish(process, 4)[0], b"got SIGTERM\n")
 
     def test_cannot_be_started(self):
         run = [TOOL, "lock", self.store, "n", "--", "no-such-command"]

@@ -549,14 +549,13 @@ class Killed(SupervisedTest):
 
 class Signals(SupervisedTest):
     def test_passed_on_and_recorded(self):
-        for number in ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2"):
-            script = (f"trap 'echo got {number}; exit 0' {number}; echo > {self.up}; "
-                      f"while :; do read x < {self.go}; done")
-            process = self.start(self.arguments(script, key=number))
+        for name in ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2"):
+            number = getattr(signal, "SIG" + name)
+            process = self.start(self.arguments(self.script_that_waits_for(number), key=name))
             self.up.wait()
-            process.send_signal(getattr(signal, "SIG" + number))
-            self.assertEqual(self.finish(process)[0], b"got %s\n" % number.encode())
-            self.assertEqual(self.record(number)["status"], "completed")
+            process.send_signal(number)
+            self.assertEqual(self.finish(process)[0], b"got SIG%s\n" % name.encode())
+            self.assertEqual(self.record(name)["status"], "completed")
 
     def test_a_command_that_dies_of_it(self):
         process = self.start(self.arguments(f"echo > {self.up}; exec sleep 1000"))

@@ -3,8 +3,10 @@ they may go on, and processes that are watched until they have ended. Nothing he
 
 import os
 import select
+import shlex
 import signal
 import subprocess
+import sys
 import time
 
 from common import TIMEOUT_S, TOOL, ToolTest, held
@@ -124,6 +126,16 @@ class SupervisedTest(ToolTest):
         with held(self.store):
             process.send_signal(signal.SIGSTOP)
             os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def script_that_waits_for(self, number, code=0):
+        """Tells when it is there, waits for a signal, says so and exits with `code`. No shell: that
+        misses a signal which comes between its looking for one and its beginning to wait."""
+        return "exec %s -c %s" % (sys.executable, shlex.quote(
+            "import os, signal, sys\n"
+            f"signal.pthread_sigmask(signal.SIG_BLOCK, [{int(number)}])\n"
+            f"os.write(os.open({str(self.up)!r}, os.O_WRONLY), b'x')\n"
+            f"print('got', signal.sigwait([{int(number)}]).name)\n"
+            f"sys.exit({code})\n"))
 
     # A script that fails when any process of the old tree is alive, and else says that it ran again.
     def no_overlap(self):
