@@ -90,6 +90,9 @@ struct ScanOptions {
   // without reading the others.
   Bytes prefix{};
   std::optional<Status> status{};  // only these
+  // Instead of the live ones, those past retention that no sweep has removed yet
+  // (KeyStatus::expired).
+  bool expired = false;
 };
 
 struct EventOptions {
@@ -221,8 +224,9 @@ class Store {
   Result<std::optional<Found>> find(const Key& key);
   // How things stand with a key; cheaper than find(), and tells `expired` from `none`.
   Result<KeyStatus> status(const Key& key);
-  // Visits live records in key order. Errors: invalid_argument (a prefix with a broken %-escape);
-  // damaged at the first row that does not decode, after those before it were visited.
+  // Visits live records, or expired ones, in key order. Errors: invalid_argument (a prefix with a
+  // broken %-escape); damaged at the first row that does not decode, after those before it were
+  // visited.
   Result<void> scan(const ScanOptions& options,
                     const std::function<bool(const Key&, const Record&)>& visit);
   // Visits what happened, oldest first. Reads all of it, also for one key. Errors: damaged, as

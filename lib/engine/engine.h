@@ -131,6 +131,7 @@ struct RowRange {
   std::optional<Key> key{};  // checkpoints: only of this key
   // keys: only those whose first parts are these, the last of them a prefix (at most three)
   std::vector<Bytes> key_prefix{};
+  bool expired = false;  // keys: instead, only what is past retention
 };
 
 // All of a store as of one moment, and of one time: what is past retention then is absent. For

@@ -85,13 +85,14 @@ Result<void> Store::scan(const ScanOptions& options,
   if (!in_use) return pass(in_use);
   auto prefix = parse_prefix(options.prefix);
   if (!prefix) return pass(prefix);
-  return visit_rows<KeyRow>(*impl_->engine, {.table = Table::keys, .key_prefix = prefix->parts},
-                            [&](const KeyRow& row) {
-                              if (options.status && row.record.status != *options.status)
-                                return true;
-                              if (!row.key.to_string().starts_with(prefix->text)) return true;
-                              return visit(row.key, row.record);
-                            });
+  return visit_rows<KeyRow>(
+      *impl_->engine,
+      {.table = Table::keys, .key_prefix = prefix->parts, .expired = options.expired},
+      [&](const KeyRow& row) {
+        if (options.status && row.record.status != *options.status) return true;
+        if (!row.key.to_string().starts_with(prefix->text)) return true;
+        return visit(row.key, row.record);
+      });
 }
 
 Result<void> Store::history(const HistoryOptions& options,

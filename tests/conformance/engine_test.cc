@@ -288,6 +288,10 @@ TEST_CASE_TEMPLATE("sweep: what has expired goes for good, nothing else does", P
   value_of(engine.append(events, Durability::buffered));
   opened.clock->advance(2h);
   CHECK(value_of(engine.stats()).expired == 1);
+  const auto expired = [&] { return rows_of(engine, {.table = Table::keys, .expired = true}); };
+  REQUIRE(expired().size() == 1);
+  CHECK(std::get<KeyRow>(expired()[0]).key == Key("done"));
+  CHECK(rows_of(engine, {.table = Table::keys}).size() == 2);
   std::vector<std::uint64_t> told;
   const SweepReport report = value_of(
       engine.sweep([&](std::uint64_t at, std::uint64_t, std::string_view) { told.push_back(at); }));
@@ -297,6 +301,7 @@ TEST_CASE_TEMPLATE("sweep: what has expired goes for good, nothing else does", P
   CHECK(std::ranges::is_sorted(told));
   const Stats stats = value_of(engine.stats());
   CHECK(stats.expired == 0);
+  CHECK(expired().empty());
   CHECK(stats.completed == 1);
   CHECK(stats.in_progress == 1);
   CHECK(stats.events_pending == 1);

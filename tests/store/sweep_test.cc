@@ -21,6 +21,15 @@ std::string rows_of(Store& store) {
   return tables;
 }
 
+std::string keys_of(Store& store, const ScanOptions& options) {
+  std::string keys;
+  value_of(store.scan(options, [&](const Key& key, const Record&) {
+    keys += key.to_string() + " ";
+    return true;
+  }));
+  return keys;
+}
+
 // What a file takes on disk, holes left out.
 std::uint64_t bytes_on_disk(const std::string& path) {
   struct stat status{};
@@ -79,6 +88,30 @@ TEST_CASE("a sweep removes what has expired, and nothing else") {
   CHECK(problems_of(store) == 0);
   // The lease has long lapsed, and its owner may still finish.
   value_of(store.complete(held, Outcome::success("late")));
+}
+
+TEST_CASE("what has expired can be listed until it is swept, and the live can be without it") {
+  const TemporaryDirectory directory;
+  const Simulation simulation;
+  Store store = simulation.open(directory.file("s"));
+  for (const char* key : {"a", "t/o/b", "t/p/c"}) {
+    value_of(store.execute(value_of(Key::parse(key)), [] {}, {.retention = 1h}));
+  }
+  value_of(store.release(reserved(store.reserve("free", {.retention = 1h}))));
+  value_of(store.execute("live", [] {}, {.retention = 3h}));
+  CHECK(keys_of(store, {.expired = true}).empty());
+  simulation.clock->advance(1h);
+  CHECK(keys_of(store, {.expired = true}) == "a free t/o/b t/p/c ");
+  CHECK(keys_of(store, {.prefix = "t/o/", .expired = true}) == "t/o/b ");
+  CHECK(keys_of(store, {.status = Status::released, .expired = true}) == "free ");
+  CHECK(keys_of(store, {}) == "live ");
+  // What is carried out anew is live again.
+  value_of(store.execute("a", [] {}, {.retention = 1h}));
+  CHECK(keys_of(store, {.expired = true}) == "free t/o/b t/p/c ");
+  CHECK(keys_of(store, {}) == "a live ");
+  value_of(store.sweep());
+  CHECK(keys_of(store, {.expired = true}).empty());
+  CHECK(keys_of(store, {}) == "a live ");
 }
 
 TEST_CASE_TEMPLATE("expired rows are gone from the disk after a sweep", L, LAYOUTS) {

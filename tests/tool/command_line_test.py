@@ -119,7 +119,7 @@ class Usage(ToolTest):
     def test_a_word_that_is_not_known(self):
         store = self.make_store()
         self.refused("ls", store, "--status", "nonsense",
-                     saying="in-progress, completed, failed, in-doubt and released")
+                     saying="in-progress, completed, failed, in-doubt, released and expired")
         self.refused("events", store, "--status", "nonsense", saying="delivered")
         self.refused("dump", store, "--table", "nonsense", saying="checkpoints")
         self.refused("dump", store, "--format", "nonsense", saying="jsonl")
@@ -370,6 +370,8 @@ class Documents(HelpTest):
                          ["dead", "delivered"])
         self.assertEqual(self.complete(TOOL, "dump", "s", "--format", "json"), ["json", "jsonl"])
         self.assertEqual(self.complete(TOOL, "events", "s", "--status", "d"), ["delivered", "dead"])
+        self.assertEqual(self.complete(TOOL, "ls", "s", "--status", "e"), ["expired"])
+        self.assertEqual(self.complete(TOOL, "workflow", "ls", "s", "--status", "e"), [])
         store = self.make_store(answered("a/b/c", counter=1), answered("a/b/d", counter=2))
         self.assertEqual(self.complete(TOOL, "get", store, "a/b/"), ["a/b/c", "a/b/d"])
         self.assertIn(str(store), self.complete(TOOL, "ls", str(store)[:-1]))

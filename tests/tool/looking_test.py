@@ -95,9 +95,29 @@ class Get(ToolTest):
     def test_past_its_retention_it_is_absent(self):
         store = self.make_store(
             key_row("a", expires_at=NOW - HOUR), result_row("a", outcome(), expires_at=NOW - HOUR))
-        self.once("get", store, "a", code=1)
+        self.assertIn(b"retention of a", self.once("get", store, "a", code=1).stderr)
         self.assertEqual(self.once("ls", store).stdout, b"")
         self.assertEqual(self.json_of("stats", store)["expired"], 1)
+
+    def test_what_has_expired_is_listed_until_it_is_swept(self):
+        store = self.make_store(
+            answered("live"),
+            key_row("t/o/a", counter=2, expires_at=NOW - HOUR),
+            result_row("t/o/a", outcome(), 2, expires_at=NOW - HOUR),
+            key_row("t/p/b", "released", 3, expires_at=NOW - 1))
+        ls = ["ls", store, "--status", "expired"]
+        self.assertEqual(self.once(*ls).stdout, b"t/o/a\nt/p/b\n")
+        self.assertEqual(self.once(*ls, "t/p/").stdout, b"t/p/b\n")
+        self.assertEqual(self.once("ls", store).stdout, b"live\n")
+        self.assertEqual([(row["key"], row["status"], row["expires_at"])
+                          for row in self.json_lines_of(*ls, "--json")],
+                         [("t/o/a", "expired", NOW - HOUR), ("t/p/b", "expired", NOW - 1)])
+        gone = self.json_of("get", store, "t/o/a", code=1)
+        self.assertEqual(gone, {"key": "t/o/a", "status": "expired", "outcome": None})
+        self.assertIsNone(self.json_of("get", store, "t/o/c", code=1))
+        self.once("sweep", store)
+        self.assertEqual(self.once(*ls).stdout, b"")
+        self.assertIsNone(self.json_of("get", store, "t/o/a", code=1))
 
 
 class Keys(ToolTest):

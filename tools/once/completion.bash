@@ -98,9 +98,9 @@ _once_complete() {
       elif [[ $subcommand == events ]]; then
         mapfile -t COMPREPLY < <(compgen -W "pending delivered dead" -- "$cur")
       else
-        mapfile -t COMPREPLY < <(
-          compgen -W "in-progress completed failed in-doubt released" -- "$cur"
-        )
+        local statuses="in-progress completed failed in-doubt released"
+        [[ $subcommand == ls ]] && statuses+=" expired"
+        mapfile -t COMPREPLY < <(compgen -W "$statuses" -- "$cur")
       fi
       return
       ;;

@@ -101,29 +101,52 @@ Json found_json(const Key& key, const Found& found) {
   return json;
 }
 
+struct Seen {
+  std::optional<Found> found{};
+  KeyStatus status = KeyStatus::none;  // of what is not found: none or expired
+};
+
 // By itself, so that its bar is gone before the outcome is printed, which need not end its line.
-Result<std::optional<Found>> look_up(const std::string& where, const Key& key) {
+Result<Seen> look_up(const std::string& where, const Key& key) {
   auto store = open_to_read(where, "looking up");
   if (!store) return pass(store);
-  return store->find(key);
+  auto found = store->find(key);
+  if (!found) return pass(found);
+  if (*found) return Seen{.found = std::move(*found)};
+  auto status = store->status(key);
+  if (!status) return pass(status);
+  return Seen{.status = *status};
+}
+
+void tell_of_none(const Key& key, const Arguments& arguments, bool expired, Output& out,
+                  Context& context) {
+  if (context.json) {
+    const Json gone = {
+        {"key", key.to_string()}, {"status", to_string(KeyStatus::expired)}, {"outcome", nullptr}};
+    out.line(to_line(expired ? gone : Json(nullptr)));
+  }
+  context.fail(exit_none,
+               expired ? fmt::format("the retention of {} in '{}' is over; the next to ask "
+                                     "carries it out anew",
+                                     key.to_string(), arguments.store)
+                       : fmt::format("there is no {} in '{}'", key.to_string(), arguments.store));
 }
 
 void get(const Arguments& arguments, Context& context) {
   const auto key = Key::parse(arguments.key);
   if (!key) return context.fail(key.error());
-  const auto found = look_up(arguments.store, *key);
-  if (!found) return context.fail(found.error());
+  const auto seen = look_up(arguments.store, *key);
+  if (!seen) return context.fail(seen.error());
+  const std::optional<Found>& found = seen->found;
   Output out;
-  if (!*found) {
-    if (context.json) out.line("null");
-    context.fail(exit_none, fmt::format("there is no {} in '{}', or its retention is over",
-                                        key->to_string(), arguments.store));
+  if (!found) {
+    tell_of_none(*key, arguments, seen->status == KeyStatus::expired, out, context);
   } else if (context.json) {
-    out.line(to_line(found_json(*key, **found)));
-  } else if ((*found)->outcome) {
-    print_outcome(*key, *(*found)->outcome, out, context);
+    out.line(to_line(found_json(*key, *found)));
+  } else if (found->outcome) {
+    print_outcome(*key, *found->outcome, out, context);
   } else {
-    context.fail(exit_none, why_nothing(*key, (*found)->record));
+    context.fail(exit_none, why_nothing(*key, found->record));
   }
   out.finish(context);
 }
@@ -133,7 +156,10 @@ void get(const Arguments& arguments, Context& context) {
 void add_get(CLI::App& app, Context& context) {
   auto arguments = std::make_shared<Arguments>();
   auto* command = add_command(app, context, "get", "Print the outcome kept for a key",
-                              "once get payments.once acme/charge/order-42");
+                              "once get payments.once acme/charge/order-42\n"
+                              "\n"
+                              "With --json the record with its outcome. One past its retention "
+                              "has the status expired until it is swept.");
   add_store_argument(*command, arguments->store);
   add_key_argument(*command, arguments->key);
   command->callback([arguments, &context] { get(*arguments, context); });

@@ -20,37 +20,43 @@ struct Arguments {
   std::optional<std::string> status{};
 };
 
-Colour colour_of(Status status) {
+Colour colour_of(KeyStatus status) {
   switch (status) {
-    case Status::in_progress:
+    case KeyStatus::in_progress:
       return Colour::yellow;
-    case Status::completed:
+    case KeyStatus::completed:
       return Colour::green;
-    case Status::failed:
-    case Status::in_doubt:
+    case KeyStatus::failed:
+    case KeyStatus::in_doubt:
       return Colour::red;
-    case Status::released:
+    case KeyStatus::released:
+    case KeyStatus::expired:
       return Colour::dim;
+    case KeyStatus::none:
+      break;
   }
   return Colour::none;
 }
 
 // Widths are fixed, since rows are printed as they are read.
-std::string table_line(const Output& out, const Key& key, const Record& record, Time now) {
+std::string table_line(const Output& out, const Key& key, const Record& record, KeyStatus status,
+                       Time now) {
   return fmt::format("{} {:>7} {:>7} {:<24} {}",
-                     out.paint(colour_of(record.status), pad(to_string(record.status), 11)),
-                     record.attempt, short_duration(now - record.created_at),
-                     format_time(record.expires_at), key.to_string());
+                     out.paint(colour_of(status), pad(to_string(status), 11)), record.attempt,
+                     short_duration(now - record.created_at), format_time(record.expires_at),
+                     key.to_string());
 }
 
 void ls(const Arguments& arguments, Context& context) {
   ScanOptions options{.prefix = arguments.prefix};
-  if (arguments.status) {
+  if (arguments.status == to_string(KeyStatus::expired)) {
+    options.expired = true;
+  } else if (arguments.status) {
     const auto status = parse_status(*arguments.status);
     if (!status) {
       return context.fail(exit_usage,
                           fmt::format("'{}' is no status; there are in-progress, completed, "
-                                      "failed, in-doubt and released",
+                                      "failed, in-doubt, released and expired",
                                       *arguments.status));
     }
     options.status = *status;
@@ -67,8 +73,14 @@ void ls(const Arguments& arguments, Context& context) {
   std::uint64_t count = 0;
   const auto done = store->scan(options, [&](const Key& key, const Record& record) {
     store->bar().tell(++count, 0, "keys");
-    if (context.json) return out.line(to_line(to_json(key, record)));
-    return out.line(table ? table_line(out, key, record, now) : key.to_string());
+    const KeyStatus status =
+        options.expired ? KeyStatus::expired : static_cast<KeyStatus>(record.status);
+    if (context.json) {
+      Json json = to_json(key, record);
+      json["status"] = to_string(status);
+      return out.line(to_line(json));
+    }
+    return out.line(table ? table_line(out, key, record, status, now) : key.to_string());
   });
   out.finish(context);
   if (!done) context.fail(done.error());
@@ -85,7 +97,8 @@ void add_ls(CLI::App& app, Context& context) {
       ->type_name("");
   command
       ->add_option("--status", arguments->status,
-                   "Only these: in-progress, completed, failed, in-doubt, released")
+                   "Only these: in-progress, completed, failed, in-doubt, released; or expired,\n"
+                   "those whose retention is over and that no sweep has removed yet")
       ->type_name("S");
   command->callback([arguments, &context] { ls(*arguments, context); });
 }

@@ -188,6 +188,7 @@ Result<void> EmbeddedReading::visit_table(Table table, const RowRange& range,
                                           const RowVisitor& visit, bool& go_on) {
   // Who goes on from a place seldom finds much, and comes again.
   const bool few = range.key.has_value() || range.after != 0;
+  const bool expired = range.expired && table == Table::keys;
   const bool by_sequence = table == Table::outbox || table == Table::history;
   Bytes prefix;
   if (range.key && table == Table::checkpoints) prefix = model::encode_key(*range.key);
@@ -196,7 +197,8 @@ Result<void> EmbeddedReading::visit_table(Table table, const RowRange& range,
   const std::unique_ptr<rocksdb::Iterator> at(db_.NewIterator(range_options(few), family(table)));
   for (at->Seek(first); go_on && at->Valid(); at->Next()) {
     if (!at->key().starts_with(prefix)) break;
-    if (table != Table::data && model::may_remove(view_of(at->value()), now_)) continue;
+    const bool past = table != Table::data && model::may_remove(view_of(at->value()), now_);
+    if (past != expired) continue;
     auto row = decode_row(table, view_of(at->key()), view_of(at->value()));
     if (!row) {
       row.error().message = fmt::format("{}, row {}: {}", place_of(table, name_),
