@@ -33,6 +33,8 @@ class Get(ToolTest):
         self.assertEqual(found["status"], "completed")
         self.assertEqual(found["token"], token(1))
         self.assertEqual(found["outcome"]["value"], {"text": "7"})
+        self.assertEqual(found["execution_id"], "exec-%016x" % token(1))
+        self.assertTrue(0 < found["time_to_live"] <= found["expires_at"] - NOW)
         other = json.loads(self.once("get", store, "t/o/b", "--json").stdout)
         self.assertEqual(other["outcome"]["value"], {"base64": "/w=="})
 
@@ -83,7 +85,10 @@ class Get(ToolTest):
             done = self.once("get", store, key, code=1)
             self.assertEqual(done.stdout, b"")
             self.assertIn(words, done.stderr)
-            self.assertEqual(self.json_of("get", store, key)["key"], key)
+            got = self.json_of("get", store, key)
+            self.assertEqual(got["key"], key)
+            # What is not finished never expires.
+            self.assertEqual(got["time_to_live"] is None, key in "ab")
 
     def test_no_record_exits_1(self):
         store = self.make_store()

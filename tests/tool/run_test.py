@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 
-from common import TIMEOUT_S, TOOL, held, main, remove
+from common import HOUR, TIMEOUT_S, TOOL, held, main, remove
 from supervised import KILL, SupervisedTest, ended
 
 WRITER = os.path.abspath(os.environ.get("ONCE_WRITER", "build/tests/tool/writer"))
@@ -38,6 +38,12 @@ class Writer:
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
         return self.process.stdout.readline().strip()
+
+
+# What the JSON line tells when the key was not got.
+NOTHING = {"kind": None, "replayed": False, "attempt": None, "token": None, "execution_id": None,
+           "created_at": None, "updated_at": None, "expires_at": None, "time_to_live": None}
+DAY = 24 * HOUR
 
 
 class Replay(SupervisedTest):
@@ -224,10 +230,40 @@ class ExitCode(SupervisedTest):
             self.assertEqual(out, b"out\n")
             last = json.loads(err.splitlines()[-1])
             self.assertEqual(err.splitlines()[:-1], [b"err"])
-            self.assertGreater(last.pop("token"), 0)
-            self.assertEqual(last, {"key": "k", "status": "completed", "replayed": replayed,
-                                    "attempt": 1, "exit_code": 0})
+            record = self.record()
+            left = last.pop("time_to_live")
+            self.assertTrue(0 < left <= DAY if replayed else left == DAY, left)
+            self.assertEqual(last, {"key": "k", "status": "completed", "kind": "success",
+                                    "replayed": replayed, "attempt": 1, "token": record["token"],
+                                    "execution_id": "exec-%016x" % record["token"],
+                                    "created_at": record["created_at"],
+                                    "updated_at": record["updated_at"],
+                                    "expires_at": record["updated_at"] + DAY, "exit_code": 0})
+            self.assertLess(record["created_at"], record["expires_at"])
+            self.assertEqual(record["execution_id"], last["execution_id"])
 
+    def test_json_of_what_is_given_back_and_of_a_tombstone(self):
+        last = self.last("--ttl", "1h", script="exit 3", code=3, key="failed")
+        record = self.record("failed")
+        self.assertEqual((last["status"], last["kind"], last["replayed"]),
+                         ("released", "failure", False))
+        for name in ("attempt", "token", "created_at", "updated_at", "expires_at"):
+            self.assertEqual(last[name], record[name], name)
+        self.assertEqual(last["time_to_live"], HOUR)
+        large = f"head -c {17 << 20} /dev/zero"
+        self.last(code=0, script=large, key="large")
+        last = self.last(code=74, script=large, key="large")
+        record = self.record("large")
+        self.assertEqual((last["status"], last["kind"], last["replayed"]),
+                         ("completed", "success", True))
+        for name in ("attempt", "token", "created_at", "updated_at", "expires_at"):
+            self.assertEqual(last[name], record[name], name)
+        self.assertTrue(0 < last["time_to_live"] <= DAY)
+        last = self.last("--ttl", "forever", code=0, key="forever")
+        self.assertEqual(last["time_to_live"], self.record("forever")["retention"])
+        self.assertEqual(self.last("--ttl", "forever", code=0, key="forever")["time_to_live"],
+                         last["time_to_live"])
+        self.assertEqual(self.record("forever")["time_to_live"], last["time_to_live"])
 
     def last(self, *options, code, script="echo x", key=None):
         """The JSON line with which a run ended."""
@@ -237,24 +273,23 @@ class ExitCode(SupervisedTest):
         return said
 
     def test_json_tells_of_every_end(self):
-        nothing = {"replayed": False, "attempt": None, "token": None}
         self.run_script("true", key="done")
         self.assertEqual(self.last(code=65, key="done"),
-                         {"key": "done", "status": "mismatch", "exit_code": 65, **nothing})
+                         {"key": "done", "status": "mismatch", "exit_code": 65, **NOTHING})
         first = self.start(self.arguments(self.gated))
         self.up.wait()
         self.assertEqual(self.last("--wait", "0s", script=self.gated, code=75),
-                         {"key": "k", "status": "busy", "exit_code": 75, **nothing})
+                         {"key": "k", "status": "busy", "exit_code": 75, **NOTHING})
         first.kill()
         first.wait()
         self.assertEqual(self.last(script=self.gated, code=70),
-                         {"key": "k", "status": "in_doubt", "exit_code": 70, **nothing})
+                         {"key": "k", "status": "in_doubt", "exit_code": 70, **NOTHING})
         failed = self.last(script="exit 3", code=3, key="failed")
         self.assertEqual((failed["status"], failed["attempt"]), ("released", 1))
         (self.directory / "file").write_text("dear aunt")
         self.store = self.directory / "file"
         self.assertEqual(self.last(code=74),
-                         {"key": "k", "status": "not_a_store", "exit_code": 74, **nothing})
+                         {"key": "k", "status": "not_a_store", "exit_code": 74, **NOTHING})
 
     def test_json_tells_of_a_command_line_at_fault(self):
         run, lock = [self.store, "--key", "k"], [self.store, "n"]
@@ -273,10 +308,10 @@ class ExitCode(SupervisedTest):
             for words in (["--json", command, *arguments], [command, "--json", *arguments]):
                 said = self.finish(self.start([TOOL, *words]), 64)[1].splitlines()
                 self.assertTrue(said[0].startswith(b"once: "), said)
-                expected = {"key": key, "status": "invalid_argument", "replayed": False,
-                            "attempt": None, "token": None, "exit_code": 64}
+                expected = {"key": key, "status": "invalid_argument", **NOTHING, "exit_code": 64}
                 if command == "lock":
-                    del expected["replayed"]
+                    expected = {name: expected[name] for name in
+                                ("key", "status", "attempt", "token", "exit_code")}
                 self.assertEqual(json.loads(said[-1]), expected, words)
         # That of the command is not ours.
         said = self.finish(self.start([TOOL, "run", self.store, "--", "true", "--json"]), 64)[1]
@@ -705,7 +740,9 @@ class Streams(SupervisedTest):
             out, err = self.run_script(script, *options, code=code)
             self.assertEqual(out, b"")
             *words, again = err.splitlines()
-            self.assertEqual(json.loads(again), {**first, "replayed": True})
+            again = json.loads(again)
+            self.assertLessEqual(again.pop("time_to_live"), first.pop("time_to_live"))
+            self.assertEqual(again, {**first, "replayed": True})
             self.assertEqual(first["status"], "failed")
             self.assertEqual(len(words), 1, words)
             self.assertIn(b"too large to keep", words[0])

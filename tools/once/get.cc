@@ -9,6 +9,7 @@
 #include "json.h"
 #include "once/holder.h"
 #include "output.h"
+#include "provenance.h"
 #include "run_output.h"
 #include "text.h"
 
@@ -90,6 +91,10 @@ Json found_json(const Key& key, const Found& found) {
   Json json = to_json(key, found.record);
   // The record's own "outcome" is a digest; here the outcome itself stands in its place.
   json["outcome"] = found.outcome ? to_json(*found.outcome) : Json(nullptr);
+  const Provenance provenance = provenance_of(found.record, system_clock()->wall());
+  json["execution_id"] = provenance.execution_id();
+  json["time_to_live"] =
+      is_finished(found.record.status) ? Json(provenance.time_to_live.count()) : Json(nullptr);
   if (!found.outcome || !found.outcome->value || found.outcome->content_type != run_content_type) {
     return json;
   }
@@ -157,9 +162,13 @@ void add_get(CLI::App& app, Context& context) {
   auto arguments = std::make_shared<Arguments>();
   auto* command = add_command(app, context, "get", "Print the outcome kept for a key",
                               "once get payments.once acme/charge/order-42\n"
+                              "  once get payments.once order-42 --json\n"
                               "\n"
-                              "With --json the record with its outcome. One past its retention "
-                              "has the status expired until it is swept.");
+                              "With --json the record with its outcome: also from which execution "
+                              "it is (execution_id),\n"
+                              "and for how many milliseconds it will still be replayed "
+                              "(time_to_live). One past its\n"
+                              "retention has the status expired until it is swept.");
   add_store_argument(*command, arguments->store);
   add_key_argument(*command, arguments->key);
   command->callback([arguments, &context] { get(*arguments, context); });

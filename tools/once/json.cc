@@ -1,11 +1,8 @@
 #include "json.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "text.h"
-#include "writing.h"
 
 namespace once::tool {
 namespace {
@@ -176,15 +173,6 @@ Json to_json(const DumpEnd& end) {
 
 std::string to_line(const Json& json) {
   return json.dump();
-}
-
-void report_not_begun(bool is_run, const Json& key, std::string_view status, int exit_code) {
-  Json line = {{"key", key}, {"status", status}};
-  if (is_run) line["replayed"] = false;
-  line["attempt"] = nullptr;
-  line["token"] = nullptr;
-  line["exit_code"] = exit_code;
-  (void)write_all(STDERR_FILENO, line.dump() + "\n");
 }
 
 }  // namespace once::tool

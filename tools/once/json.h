@@ -54,8 +54,4 @@ struct DumpEnd {
 using DumpLine = std::variant<Row, DumpEnd>;
 [[nodiscard]] Result<DumpLine> parse_line(std::string_view text);
 
-// The last line on stderr of `run` and `lock` with --json, when nothing was begun because the
-// command line is at fault. `key`: null when it is not known.
-void report_not_begun(bool is_run, const Json& key, std::string_view status, int exit_code);
-
 }  // namespace once::tool

@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "commands.h"
 #include "duration.h"
-#include "json.h"
+#include "end_line.h"
 #include "once/key.h"
 #include "supervise/acquire.h"
 #include "supervise/command_line.h"
@@ -154,12 +154,10 @@ void Lock::lost() {
 
 void Lock::report() const {
   if (!context_.json) return;
-  const Json line = {{"key", key_.to_string()},
-                     {"status", status_},
-                     {"attempt", reservation_ ? Json(reservation_->attempt) : Json(nullptr)},
-                     {"token", reservation_ ? Json(reservation_->token.value) : Json(nullptr)},
-                     {"exit_code", context_.exit_code}};
-  (void)write_all(STDERR_FILENO, line.dump() + "\n");
+  End end{.key = key_.to_string(), .status = status_, .exit_code = context_.exit_code};
+  if (reservation_)
+    end.provenance = {.token = reservation_->token, .attempt = reservation_->attempt};
+  (void)write_all(STDERR_FILENO, lock_end_json(end).dump() + "\n");
 }
 
 struct LockArguments {

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "commands.h"
+#include "end_line.h"
 #include "json.h"
 #include "once/version.h"
 #include "output.h"

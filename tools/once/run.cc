@@ -22,10 +22,9 @@
 
 #include "base/error.h"
 #include "commands.h"
-#include "duration.h"
-#include "json.h"
+#include "end_line.h"
+#include "provenance.h"
 #include "run_output.h"
-#include "run_question.h"
 #include "supervise/acquire.h"
 #include "supervise/command_line.h"
 #include "supervise/follow.h"
@@ -41,6 +40,11 @@ namespace once::tool {
 namespace {
 
 using namespace supervise;
+
+OutcomeKind kind_of(int wait_status) {
+  if (WIFSIGNALED(wait_status)) return OutcomeKind::killed;
+  return shell_code(wait_status) == 0 ? OutcomeKind::success : OutcomeKind::failure;
+}
 
 std::string how_ended(int wait_status) {
   if (!WIFSIGNALED(wait_status)) {
@@ -71,7 +75,7 @@ class Kept {
     const int code = shell_code(wait_status);
     Outcome outcome;
     if (code != 0) outcome = Outcome::failure(failure_code(code), how_ended(wait_status));
-    if (WIFSIGNALED(wait_status)) outcome.kind = OutcomeKind::killed;
+    outcome.kind = kind_of(wait_status);
     outcome.content_type = run_content_type;
     output_.exit_code = code;
     if (over()) {
@@ -98,6 +102,8 @@ class Run {
   // Says what happened to the store, and to people if it was not the usual.
   void record(const Ending& ending, const Reservation& reservation, Kept& kept);
   Result<void> write_down(const Ending& ending, const Reservation& reservation, Kept& kept);
+  Result<void> write_to(Store& store, const Ending& ending, const Reservation& reservation,
+                        Kept& kept);
   Result<void> write_end(Store& store, const Reservation& reservation, int wait_status, Kept& kept);
   Result<void> write_guardian_died(Store& store, const Reservation& reservation);
   void replay(const Replay& replay);
@@ -125,10 +131,9 @@ class Run {
   const RunJob& job_;
   Context& context_;
   std::string status_;
-  bool replayed_ = false;
+  std::optional<OutcomeKind> kind_;       // what came of the command
+  std::optional<Provenance> provenance_;  // none when the key was not got
   bool line_open_ = false;
-  std::optional<Token> token_;  // and the attempt: none when the key was not got
-  std::optional<std::uint32_t> attempt_;
   std::vector<std::string> differing_fields_;  // of a mismatch that knows them
 };
 
@@ -165,8 +170,7 @@ void Run::ask() {
 
 void Run::carry_out(const Signals& signals, Supervisor& supervisor,
                     const Reservation& reservation) {
-  token_ = reservation.token;
-  attempt_ = reservation.attempt;
+  provenance_ = {.token = reservation.token, .attempt = reservation.attempt};
   Kept kept;
   Stream out(std::move(supervisor.out()), STDOUT_FILENO,
              [&](ByteView bytes) { kept.add(kept.out(), bytes); });
@@ -224,19 +228,32 @@ void Run::record(const Ending& ending, const Reservation& reservation, Kept& kep
 Result<void> Run::write_down(const Ending& ending, const Reservation& reservation, Kept& kept) {
   auto store = open_patiently(job_.where, std::nullopt, [] { return false; });
   if (!store) return pass(store);
+  auto written = write_to(*store, ending, reservation, kept);
+  if (!written || !context_.json) return written;
+  // What cannot be read is not known then; it was written all the same.
+  if (const auto found = store->find(job_.key); found && *found) {
+    const Record& record = (*found)->record;
+    provenance_ = provenance_of(record, record.updated_at);
+    provenance_->replayed = false;
+  }
+  return written;
+}
+
+Result<void> Run::write_to(Store& store, const Ending& ending, const Reservation& reservation,
+                           Kept& kept) {
   switch (ending.kind) {
     case Ending::Kind::not_started:
       status_ = to_string(Status::released);
       context_.fail(
           shell_code_not_started(ending.value),
           fmt::format("cannot run '{}': {}", job_.command.front(), std::strerror(ending.value)));
-      return store->release(reservation, "the command could not be started");
+      return store.release(reservation, "the command could not be started");
     case Ending::Kind::guardian_died:
-      return write_guardian_died(*store, reservation);
+      return write_guardian_died(store, reservation);
     case Ending::Kind::lease_lost:
       break;
     case Ending::Kind::ended:
-      return write_end(*store, reservation, ending.value, kept);
+      return write_end(store, reservation, ending.value, kept);
   }
   return {};
 }
@@ -245,6 +262,7 @@ Result<void> Run::write_end(Store& store, const Reservation& reservation, int wa
                             Kept& kept) {
   const int code = shell_code(wait_status);
   context_.exit_code = code;
+  kind_ = kind_of(wait_status);
   if (code != 0 && !job_.keep_failures) {
     status_ = to_string(Status::released);
     return store.release(reservation, how_ended(wait_status));
@@ -302,9 +320,8 @@ void Run::refuse(const Error& error) {
 
 void Run::replay(const Replay& replay) {
   const Outcome& outcome = replay.outcome;
-  replayed_ = true;
-  token_ = replay.provenance.token;
-  attempt_ = replay.provenance.attempt;
+  provenance_ = replay.provenance;
+  kind_ = outcome.kind;
   status_ = to_string(outcome.kind == OutcomeKind::success ? Status::completed : Status::failed);
   if (outcome.omitted_bytes != 0) return replay_omitted(outcome);
   if (outcome.content_type != run_content_type || !outcome.value) return replay_foreign(outcome);
@@ -347,8 +364,9 @@ void Run::not_passed_on(int fd, int failed, bool whole) {
 }
 
 void Run::reject(const Replay& replay) {
-  token_ = replay.provenance.token;
-  attempt_ = replay.provenance.attempt;
+  provenance_ = replay.provenance;
+  provenance_->replayed = false;
+  kind_ = replay.outcome.kind;
   status_ = to_string(ErrorCode::already_done);
   const std::string key = job_.key.to_string();
   const std::string next = replay.outcome.omitted_bytes == 0
@@ -370,160 +388,21 @@ void Run::replay_foreign(const Outcome& outcome) {
 
 void Run::report() const {
   if (!context_.json) return;
-  Json line = {{"key", job_.key.to_string()},
-               {"status", status_},
-               {"replayed", replayed_},
-               {"attempt", attempt_ ? Json(*attempt_) : Json(nullptr)},
-               {"token", token_ ? Json(token_->value) : Json(nullptr)},
-               {"exit_code", context_.exit_code}};
+  Json line = run_end_json({.key = job_.key.to_string(),
+                            .status = status_,
+                            .provenance = provenance_,
+                            .kind = kind_,
+                            .exit_code = context_.exit_code});
   for (const std::string& name : differing_fields_) {
     line["differing_fields"].push_back(text_json(name));
   }
   (void)write_all(STDERR_FILENO, (line_open_ ? "\n" : "") + line.dump() + "\n");
 }
 
-// ---- The command line ---------------------------------------------------------------------------
-
-struct RunArguments {
-  std::string store;
-  std::string key;
-  std::optional<std::string> tenant;
-  std::optional<std::string> operation;
-  std::string ttl = "24h";
-  std::string lease = "5m";
-  std::string wait = "30s";
-  std::string on_crash = "in-doubt";
-  std::string keep_failures;
-  bool no_fingerprint = false;
-  std::vector<std::string> fields;
-  bool reject = false;
-  Layout layout = Options{}.layout;
-  std::vector<std::string> command;  // only that there is one; see supervise/command_line.h
-};
-
-Result<Key> key_of(const RunArguments& arguments) {
-  auto key = Key::parse(arguments.key);
-  if (!key) return key;
-  if (arguments.tenant || arguments.operation) {
-    if (!key->tenant.empty() || !key->operation.empty()) {
-      return fail(ErrorCode::invalid_argument,
-                  "--key '{}' names tenant and operation already; leave --tenant and --operation "
-                  "out, or give a plain id",
-                  arguments.key);
-    }
-    key->tenant = arguments.tenant.value_or("");
-    key->operation = arguments.operation.value_or("");
-  }
-  if (auto valid = key->validate(); !valid) return pass(valid);
-  return key;
-}
-
-Result<RunJob> job_of(const RunArguments& arguments) {
-  RunJob job;
-  if (auto lasting = check_lasting(arguments.store); !lasting) return pass(lasting);
-  job.where = arguments.store;
-  job.reject = arguments.reject;
-  job.layout = arguments.layout;
-  auto key = key_of(arguments);
-  if (!key) return pass(key);
-  job.key = std::move(*key);
-  auto command = command_after_dashes();
-  if (!command) return pass(command);
-  job.command = std::move(*command);
-  const auto ttl = parse_duration(arguments.ttl);
-  if (!ttl) return std::unexpected(ttl.error());
-  const auto lease = parse_duration(arguments.lease);
-  if (!lease) return std::unexpected(lease.error());
-  const auto wait = parse_duration(arguments.wait);
-  if (!wait) return std::unexpected(wait.error());
-  if (*ttl <= Duration{0} || *lease <= Duration{0}) {
-    return fail(ErrorCode::invalid_argument, "--ttl and --lease must be longer than nothing");
-  }
-  job.options.retention = *ttl;
-  job.options.lease = *lease;
-  job.options.wait = *wait;
-  job.options.on_abandon = arguments.on_crash == "rerun" ? OnAbandon::rerun : OnAbandon::in_doubt;
-  if (!arguments.keep_failures.empty()) {
-    const auto keep = parse_duration(arguments.keep_failures);
-    if (!keep) return std::unexpected(keep.error());
-    job.keep_failures = *keep;
-  }
-  auto asked = ask(job.command, arguments.no_fingerprint, arguments.fields, job.options);
-  if (!asked) return pass(asked);
-  return job;
-}
-
 }  // namespace
 
 void run_once(const RunJob& job, Context& context) {
   Run(job, context).run();
-}
-
-void add_run(CLI::App& app, Context& context) {
-  auto arguments = std::make_shared<RunArguments>();
-  auto* command = add_command(
-      app, context, "run", "Run a command once; to who asks again, say what it said",
-      "once run jobs.once --key invoice-42 -- ./send-invoice 42\n"
-      "  once run jobs.once --key acme/backup/monday --on-crash rerun -- ./backup.sh\n"
-      "  once run jobs.once --key order-42 --field amount=12.50 --field to=bob -- ./charge "
-      "order-42\n"
-      "\n"
-      "The command finds ONCE_KEY, ONCE_TOKEN and ONCE_ATTEMPT in its environment. Its exit code "
-      "is\n"
-      "that of `once run`; of its own are 64 usage, 65 the key was used for another command, 70 "
-      "in\n"
-      "doubt, 73 done already (--reject), 74 the store, 75 busy. With --json the last line of "
-      "stderr says what happened.");
-  add_store_argument(*command, arguments->store);
-  command->add_option("--key", arguments->key, "Names the operation: id, or tenant/operation/id")
-      ->required();
-  command->add_option("--tenant", arguments->tenant, "Tenant, as it is, for a KEY that is an id");
-  command->add_option("--operation", arguments->operation,
-                      "Operation, as it is, for a KEY that is an id");
-  command->add_option("--ttl", arguments->ttl, "How long the outcome is kept")
-      ->capture_default_str();
-  command
-      ->add_option("--lease", arguments->lease,
-                   "How long the key stays ours if we cannot renew; renewed while it runs")
-      ->capture_default_str();
-  command
-      ->add_option(
-          "--wait", arguments->wait,
-          "How long to wait while somebody else runs it; for the store itself, 5s at least")
-      ->capture_default_str();
-  command
-      ->add_option("--on-crash", arguments->on_crash,
-                   "What becomes of a run that was killed: in-doubt asks somebody to decide,\n"
-                   "rerun lets the next one run it")
-      ->check(CLI::IsMember({"rerun", "in-doubt"}))
-      ->capture_default_str();
-  command->add_option("--keep-failures", arguments->keep_failures,
-                      "Keep the outcome of a command that fails, this long; else its key is free");
-  command->add_flag("--no-fingerprint", arguments->no_fingerprint,
-                    "Let the same key stand for another command, too");
-  command
-      ->add_option(
-          "--field", arguments->fields,
-          "Something the key stands for: who asks with another value is refused, and told\n"
-          "which field differs. Only digests are kept; may be repeated")
-      ->type_name("NAME=VALUE")
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false);
-  command->add_flag("--reject", arguments->reject,
-                    "Where there is an outcome already: say nothing of it, and exit with 73");
-  add_layout_option(*command, arguments->layout);
-  command->add_option("COMMAND", arguments->command, "The command and its arguments, after --")
-      ->required();
-  command->callback([arguments, &context] {
-    const auto job = job_of(*arguments);
-    if (job) return run_once(*job, context);
-    context.fail(job.error());
-    if (!context.json) return;
-    const auto key = key_of(*arguments);
-    report_not_begun(true, key ? Json(key->to_string()) : Json(nullptr),
-                     to_string(job.error().code), context.exit_code);
-  });
 }
 
 }  // namespace once::tool

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "../progress.h"
+#include "../provenance.h"
 #include "../text.h"
 #include "base/error.h"
 #include "base/process.h"
@@ -48,10 +49,9 @@ Result<Look> look(const Where& where, const Key& key, const ReserveOptions& opti
     auto tombstone = store->find(key);
     if (!tombstone) return pass(tombstone);
     if (!*tombstone || !(*tombstone)->outcome) return pass(answer);
-    const Record& record = (*tombstone)->record;
-    return Look(Acquired(Replay{
-        .outcome = *(*tombstone)->outcome,
-        .provenance = {.token = record.token, .attempt = record.attempt, .replayed = true}}));
+    return Look(Acquired(
+        Replay{.outcome = *(*tombstone)->outcome,
+               .provenance = tool::provenance_of((*tombstone)->record, system_clock()->wall())}));
   }
   // Nobody but its coordinator, however long one waits.
   auto transaction = find_transaction(*store, key);
