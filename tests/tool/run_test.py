@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import pty
+import select
 import shlex
 import signal
 import struct
@@ -580,6 +581,80 @@ class Killed(SupervisedTest):
         for pid in self.tree_pids():
             self.assertTrue(ended(pid), pid)
         self.run_script(self.tree, code=70)
+
+
+class TimeLimit(SupervisedTest):
+    def timed_out(self, script, *options, key=None, kill_after="1h"):
+        """Runs a script that tells when it is there and does not end, with ever more time, until
+        it had come that far. What it wrote."""
+        time_ms = 250
+        while True:
+            got = self.run_script(script, "--timeout", f"{time_ms}ms", "--kill-after", kill_after,
+                                  *options, key=key, code=124)
+            if select.select([self.up.fd], [], [], 0)[0]:
+                self.up.wait()
+                return got
+            self.pids.unlink(missing_ok=True)
+            if self.json_of("get", self.store, key or self.key)["status"] != "released":
+                self.once("rm", self.store, key or self.key)
+            time_ms *= 4
+
+    def assert_all_ended(self, count):
+        self.assertEqual(len(self.tree_pids()), count)
+        for pid in self.tree_pids():
+            self.assertTrue(ended(pid, 0), pid)
+
+    def test_ends_a_command_and_all_that_it_started(self):
+        err = self.timed_out(self.tree)[1]
+        self.assertRegex(err, rb"once: the command took longer than \d+ ms, and was ended\n$")
+        self.assert_all_ended(3)
+        self.assertEqual(self.record()["status"], "released")
+        self.assertEqual(self.run_script("echo again", "--no-fingerprint")[0], b"again\n")
+
+    def test_lets_it_tidy_up_and_still_has_failed(self):
+        out = self.timed_out(f"trap 'echo tidied; exit 0' TERM; echo > {self.up}; sleep 1000; :")[0]
+        self.assertEqual(out, b"tidied\n")
+        self.assertEqual(self.timed_out(self.script_that_waits_for(signal.SIGTERM))[0],
+                         b"got SIGTERM\n")
+        self.assertEqual(self.record()["status"], "released")
+
+    def test_kills_what_does_not_end(self):
+        self.timed_out("trap '' TERM; " + self.tree, kill_after="100ms")
+        self.assert_all_ended(3)
+
+    def test_does_not_wait_for_what_is_left_when_the_command_has_ended(self):
+        self.timed_out(f"(trap '' TERM; echo > {self.up}; sleep 1000) & echo $! >> {self.pids}; "
+                       f"read x < {self.directory / 'never'}")
+        self.assert_all_ended(1)
+
+    def test_is_an_outcome_of_its_own_that_can_be_kept(self):
+        script = self.counting + f"echo out; echo > {self.up}; read x < {self.directory / 'never'}"
+        options = ["--keep-failures", "1h"]
+        first = self.timed_out(script, *options, "--json")
+        runs = self.runs()
+        said = json.loads(first[1].splitlines()[-1])
+        self.assertEqual((said["status"], said["kind"], said["exit_code"]),
+                         ("failed", "timeout", 124))
+        out, err = self.run_script(script, *options, "--json", code=124)
+        self.assertEqual(out, b"out\n")
+        said = json.loads(err)
+        self.assertEqual((said["status"], said["kind"], said["replayed"]),
+                         ("failed", "timeout", True))
+        self.assertEqual(self.runs(), runs)
+        outcome = self.record()["outcome"]
+        self.assertEqual((outcome["kind"], outcome["code"]), ("timeout", "exit-124"))
+        self.assertIn(b"kept as a timeout", self.once("get", self.store, "k").stderr)
+
+    def test_who_ends_in_time_is_left_alone(self):
+        for longest in ("1h", "forever"):
+            script = f"sleep 1000 & echo $! > {self.pids}; echo done"
+            self.assertEqual(self.run_script(script, "--timeout", longest, key=longest)[0],
+                             b"done\n")
+            pid = self.tree_pids()[0]
+            self.assertFalse(ended(pid, 0))
+            os.kill(pid, KILL)
+        err = self.run_script("true", "--timeout", "0s", code=64)[1]
+        self.assertIn(b"--timeout: 0s is too short", err)
 
 
 class Signals(SupervisedTest):

@@ -131,7 +131,7 @@ _once_complete() {
     --as) mapfile -t COMPREPLY < <(compgen -W "success failure rerun" -- "$cur"); return ;;
     --on-crash) mapfile -t COMPREPLY < <(compgen -W "rerun in-doubt" -- "$cur"); return ;;
     --mode) mapfile -t COMPREPLY < <(compgen -W "structured binary" -- "$cur"); return ;;
-    --ttl | --lease | --wait | --keep-failures | --initial | --max | --keep | --timeout)
+    --ttl | --lease | --wait | --keep-failures | --initial | --max | --keep | --timeout | --kill-after)
       mapfile -t COMPREPLY < <(compgen -W "30s 5m 1h 24h 7d forever" -- "$cur")
       return
       ;;
@@ -154,7 +154,7 @@ _once_complete() {
       ;;
     run)
       options+=" --key --tenant --operation --ttl --lease --wait --on-crash --keep-failures"
-      options+=" --no-fingerprint --field --reject --layout"
+      options+=" --timeout --kill-after --no-fingerprint --field --reject --layout"
       ;;
     lock) options+=" --lease --wait --layout" ;;
     ls | events) options+=" --status" ;;

@@ -44,6 +44,20 @@ Result<Duration> parse_duration(std::string_view text) {
               text);
 }
 
+Result<void> take_duration(std::string_view option, std::string_view text, Duration& duration,
+                           Duration least) {
+  auto parsed = parse_duration(text);
+  if (!parsed) {
+    return fail(ErrorCode::invalid_argument, "{}: {}", option, parsed.error().message);
+  }
+  if (*parsed < least) {
+    return fail(ErrorCode::invalid_argument, "{}: {} is too short; give {} or more", option, text,
+                short_duration(least));
+  }
+  duration = *parsed;
+  return {};
+}
+
 std::string short_duration(Duration duration) {
   if (duration == forever) return "forever";
   if (duration < Duration::zero()) duration = Duration::zero();

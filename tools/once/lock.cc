@@ -177,15 +177,9 @@ Result<LockJob> job_of(const LockArguments& arguments) {
   auto command = command_after_dashes();
   if (!command) return pass(command);
   job.command = std::move(*command);
-  const auto lease = parse_duration(arguments.lease);
-  if (!lease) return std::unexpected(lease.error());
-  const auto wait = parse_duration(arguments.wait);
-  if (!wait) return std::unexpected(wait.error());
-  if (*lease <= Duration{0}) {
-    return fail(ErrorCode::invalid_argument, "--lease must be longer than nothing");
-  }
-  job.lease = *lease;
-  job.wait = *wait;
+  auto taken = take_duration("--lease", arguments.lease, job.lease, Duration{1});
+  if (taken) taken = take_duration("--wait", arguments.wait, job.wait);
+  if (!taken) return pass(taken);
   return job;
 }
 

@@ -56,15 +56,6 @@ bool is_url(const std::string& to) {
   return to.starts_with("http://") || to.starts_with("https://");
 }
 
-Result<void> take_duration(const char* option, const std::string& text, Duration& duration) {
-  auto parsed = parse_duration(text);
-  if (!parsed) {
-    return fail(ErrorCode::invalid_argument, "{}: {}", option, parsed.error().message);
-  }
-  duration = *parsed;
-  return {};
-}
-
 Result<RelayOptions> relay_options(const Arguments& arguments) {
   RelayOptions options = arguments.options;
   auto taken = take_duration("--initial", arguments.initial, options.backoff.initial);

@@ -41,17 +41,32 @@ namespace {
 
 using namespace supervise;
 
-OutcomeKind kind_of(int wait_status) {
-  if (WIFSIGNALED(wait_status)) return OutcomeKind::killed;
-  return shell_code(wait_status) == 0 ? OutcomeKind::success : OutcomeKind::failure;
-}
+// What came of the command.
+struct CameOf {
+  OutcomeKind kind = OutcomeKind::success;
+  int exit_code = 0;  // as a shell tells it
+  std::string how{};
+};
 
-std::string how_ended(int wait_status) {
-  if (!WIFSIGNALED(wait_status)) {
-    return fmt::format("the command ended with exit code {}", shell_code(wait_status));
+// `ending` is that of a command that has begun.
+CameOf came_of(const Ending& ending, const TimeLimit& limit) {
+  if (ending.kind == Ending::Kind::timed_out) {
+    return {.kind = OutcomeKind::timeout,
+            .exit_code = shell_code_timed_out,
+            .how = fmt::format("the command took longer than {} ms, and was ended",
+                               limit.longest.count())};
   }
-  return fmt::format("the command was killed by signal {} ({})", WTERMSIG(wait_status),
-                     ::strsignal(WTERMSIG(wait_status)));
+  const int code = shell_code(ending.value);
+  if (!WIFSIGNALED(ending.value)) {
+    return {.kind = code == 0 ? OutcomeKind::success : OutcomeKind::failure,
+            .exit_code = code,
+            .how = fmt::format("the command ended with exit code {}", code)};
+  }
+  const int signal = WTERMSIG(ending.value);
+  return {
+      .kind = OutcomeKind::killed,
+      .exit_code = code,
+      .how = fmt::format("the command was killed by signal {} ({})", signal, ::strsignal(signal))};
 }
 
 // What a command wrote, as long as it is not too much to keep.
@@ -71,13 +86,12 @@ class Kept {
   // More than an outcome may have; what surrounds the bytes in it takes part.
   [[nodiscard]] bool over() const { return total_ + 64 > Options{}.max_outcome_bytes; }
 
-  [[nodiscard]] Outcome outcome(int wait_status) {
-    const int code = shell_code(wait_status);
+  [[nodiscard]] Outcome outcome(const CameOf& came) {
     Outcome outcome;
-    if (code != 0) outcome = Outcome::failure(failure_code(code), how_ended(wait_status));
-    outcome.kind = kind_of(wait_status);
+    if (came.exit_code != 0) outcome = Outcome::failure(failure_code(came.exit_code), came.how);
+    outcome.kind = came.kind;
     outcome.content_type = run_content_type;
-    output_.exit_code = code;
+    output_.exit_code = came.exit_code;
     if (over()) {
       outcome.omitted_bytes = total_;
     } else {
@@ -104,7 +118,8 @@ class Run {
   Result<void> write_down(const Ending& ending, const Reservation& reservation, Kept& kept);
   Result<void> write_to(Store& store, const Ending& ending, const Reservation& reservation,
                         Kept& kept);
-  Result<void> write_end(Store& store, const Reservation& reservation, int wait_status, Kept& kept);
+  Result<void> write_end(Store& store, const CameOf& came, const Reservation& reservation,
+                         Kept& kept);
   Result<void> write_guardian_died(Store& store, const Reservation& reservation);
   void replay(const Replay& replay);
   void replay_foreign(const Outcome& outcome);
@@ -181,7 +196,7 @@ void Run::carry_out(const Signals& signals, Supervisor& supervisor,
   const supervise::Output output{.out = &out, .err = &err};
   LeaseKeeper keeper(job_.where, reservation);
   supervisor.go(reservation.token.value, reservation.attempt);
-  const Ending ending = follow(supervisor, signals, output, keeper.lost());
+  const Ending ending = follow(supervisor, signals, output, keeper.lost(), job_.limit);
   // Renewed until the end is written down, so that a short lease does not lapse while we wait for
   // the store. A renewal that comes after is refused as fenced, and changes nothing.
   record(ending, reservation, kept);
@@ -253,23 +268,25 @@ Result<void> Run::write_to(Store& store, const Ending& ending, const Reservation
     case Ending::Kind::lease_lost:
       break;
     case Ending::Kind::ended:
-      return write_end(store, reservation, ending.value, kept);
+    case Ending::Kind::timed_out:
+      return write_end(store, came_of(ending, job_.limit), reservation, kept);
   }
   return {};
 }
 
-Result<void> Run::write_end(Store& store, const Reservation& reservation, int wait_status,
+Result<void> Run::write_end(Store& store, const CameOf& came, const Reservation& reservation,
                             Kept& kept) {
-  const int code = shell_code(wait_status);
-  context_.exit_code = code;
-  kind_ = kind_of(wait_status);
-  if (code != 0 && !job_.keep_failures) {
+  const bool failed = came.exit_code != 0;
+  context_.exit_code = came.exit_code;
+  kind_ = came.kind;
+  if (came.kind == OutcomeKind::timeout) say(came.how);
+  if (failed && !job_.keep_failures) {
     status_ = to_string(Status::released);
-    return store.release(reservation, how_ended(wait_status));
+    return store.release(reservation, came.how);
   }
-  status_ = to_string(code == 0 ? Status::completed : Status::failed);
-  const CompleteOptions options{.retention = code == 0 ? std::nullopt : job_.keep_failures};
-  auto done = store.complete(reservation, kept.outcome(wait_status), options);
+  status_ = to_string(failed ? Status::failed : Status::completed);
+  const CompleteOptions options{.retention = failed ? job_.keep_failures : std::nullopt};
+  auto done = store.complete(reservation, kept.outcome(came), options);
   if (done && kept.over()) {
     say(
         fmt::format("the command wrote more than the {} bytes that can be kept: it will not run "

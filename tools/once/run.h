@@ -8,6 +8,7 @@
 #include "context.h"
 #include "once/key.h"
 #include "once/options.h"
+#include "supervise/follow.h"
 
 namespace once::tool {
 
@@ -19,6 +20,7 @@ struct RunJob {
   ReserveOptions options;
   bool reject = false;                    // an outcome that is there already is an error
   std::optional<Duration> keep_failures;  // none: a command that fails gives its key back
+  supervise::TimeLimit limit;             // over it a command is ended, and has failed
 };
 
 // Runs the command, or hands out again what it said when it ran. The exit code is the command's.

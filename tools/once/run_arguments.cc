@@ -30,6 +30,8 @@ struct RunArguments {
   std::string wait = "30s";
   std::string on_crash = "in-doubt";
   std::string keep_failures;
+  std::string timeout = "forever";
+  std::string kill_after = "10s";
   bool no_fingerprint = false;
   std::vector<std::string> fields;
   bool reject = false;
@@ -54,6 +56,17 @@ Result<Key> key_of(const RunArguments& arguments) {
   return key;
 }
 
+Result<void> take_durations(const RunArguments& arguments, RunJob& job) {
+  constexpr Duration some{1};
+  auto taken = take_duration("--ttl", arguments.ttl, job.options.retention, some);
+  if (taken) taken = take_duration("--lease", arguments.lease, job.options.lease, some);
+  if (taken) taken = take_duration("--wait", arguments.wait, job.options.wait);
+  if (taken) taken = take_duration("--timeout", arguments.timeout, job.limit.longest, some);
+  if (taken) taken = take_duration("--kill-after", arguments.kill_after, job.limit.grace);
+  if (!taken || arguments.keep_failures.empty()) return taken;
+  return take_duration("--keep-failures", arguments.keep_failures, job.keep_failures.emplace());
+}
+
 Result<RunJob> job_of(const RunArguments& arguments) {
   RunJob job;
   if (auto lasting = check_lasting(arguments.store); !lasting) return pass(lasting);
@@ -66,24 +79,8 @@ Result<RunJob> job_of(const RunArguments& arguments) {
   auto command = command_after_dashes();
   if (!command) return pass(command);
   job.command = std::move(*command);
-  const auto ttl = parse_duration(arguments.ttl);
-  if (!ttl) return std::unexpected(ttl.error());
-  const auto lease = parse_duration(arguments.lease);
-  if (!lease) return std::unexpected(lease.error());
-  const auto wait = parse_duration(arguments.wait);
-  if (!wait) return std::unexpected(wait.error());
-  if (*ttl <= Duration{0} || *lease <= Duration{0}) {
-    return fail(ErrorCode::invalid_argument, "--ttl and --lease must be longer than nothing");
-  }
-  job.options.retention = *ttl;
-  job.options.lease = *lease;
-  job.options.wait = *wait;
+  if (auto taken = take_durations(arguments, job); !taken) return pass(taken);
   job.options.on_abandon = arguments.on_crash == "rerun" ? OnAbandon::rerun : OnAbandon::in_doubt;
-  if (!arguments.keep_failures.empty()) {
-    const auto keep = parse_duration(arguments.keep_failures);
-    if (!keep) return std::unexpected(keep.error());
-    job.keep_failures = *keep;
-  }
   auto asked = ask(job.command, arguments.no_fingerprint, arguments.fields, job.options);
   if (!asked) return pass(asked);
   return job;
@@ -97,6 +94,7 @@ void add_run(CLI::App& app, Context& context) {
       app, context, "run", "Run a command once; to who asks again, say what it said",
       "once run jobs.once --key invoice-42 -- ./send-invoice 42\n"
       "  once run jobs.once --key acme/backup/monday --on-crash rerun -- ./backup.sh\n"
+      "  once run jobs.once --key sync-7 --timeout 10m --keep-failures 1h -- ./sync 7\n"
       "  once run jobs.once --key order-42 --field amount=12.50 --field to=bob -- ./charge "
       "order-42\n"
       "\n"
@@ -134,6 +132,16 @@ void add_run(CLI::App& app, Context& context) {
       ->capture_default_str();
   command->add_option("--keep-failures", arguments->keep_failures,
                       "Keep the outcome of a command that fails, this long; else its key is free");
+  command
+      ->add_option("--timeout", arguments->timeout,
+                   "End a command that takes longer; it counts as failed, with exit code 124")
+      ->type_name("DURATION")
+      ->capture_default_str();
+  command
+      ->add_option("--kill-after", arguments->kill_after,
+                   "So long after SIGTERM, kill what --timeout ends and does not end")
+      ->type_name("DURATION")
+      ->capture_default_str();
   command->add_flag("--no-fingerprint", arguments->no_fingerprint,
                     "Let the same key stand for another command, too");
   command

@@ -23,6 +23,9 @@ namespace once::supervise {
 // the number of the signal that killed it.
 [[nodiscard]] int shell_code(int wait_status);
 
+// The same of a command that was ended because it took too long, as timeout(1) has it.
+inline constexpr int shell_code_timed_out = 124;
+
 // What a shell would give for a command that could not be executed: 127 when it is not there, 126
 // when it is but cannot be run.
 [[nodiscard]] int shell_code_not_started(int error_number);

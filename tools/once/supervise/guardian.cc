@@ -104,6 +104,10 @@ bool Guardian::obey(const Order& order) {
       // Its number cannot have been given to another process: nobody but us reaps it.
       if (command_ > 0) ::kill(command_, order.signal);
       break;
+    case Order::Kind::end:
+      // All of them: a shell acts on a signal only when what it waits for has ended.
+      for (const pid_t process : descendants()) ::kill(process, SIGTERM);
+      break;
     case Order::Kind::kill:
       kill_everything();
       tell(Notice::Kind::killed);

@@ -21,6 +21,7 @@ struct Order {
     signal = 2,  // pass `signal` on to it
     kill = 3,    // kill everything that it started
     done = 4,    // what happened is on disk: leave, and leave alone what still runs
+    end = 5,     // ask it and everything that it started to end
   };
   Kind kind = Kind::go;
   std::int32_t signal = 0;

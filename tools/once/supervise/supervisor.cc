@@ -85,6 +85,10 @@ void Supervisor::pass_signal(int number) {
   (void)send_message(control_, Order{.kind = Order::Kind::signal, .signal = number});
 }
 
+void Supervisor::end() {
+  (void)send_message(control_, Order{.kind = Order::Kind::end});
+}
+
 void Supervisor::kill() {
   (void)send_message(control_, Order{.kind = Order::Kind::kill});
 }

@@ -50,6 +50,8 @@ class Supervisor {
   // lost: the end of the notices tells.
   void go(std::uint64_t token, std::uint32_t attempt);
   void pass_signal(int number);
+  // Asks the command and everything that it started to end (SIGTERM).
+  void end();
   // Kills everything that the command started; the notice `killed` tells when nothing is left.
   void kill();
 
