@@ -583,6 +583,150 @@ class Killed(SupervisedTest):
         self.run_script(self.tree, code=70)
 
 
+class Refresh(SupervisedTest):
+    """Any command may stand for the key, so that the old and the new one can be told apart."""
+
+    def setUp(self):
+        super().setUp()
+        self.assertEqual(self.ask("echo old"), b"old\n")
+
+    def ask(self, script, *options, code=0):
+        return self.run_script(script, "--no-fingerprint", *options, code=code)[0]
+
+    def refreshing(self, script, *options):
+        return self.start(self.arguments(script, ["--no-fingerprint", "--refresh", *options]))
+
+    def assert_old(self):
+        self.assertEqual(self.ask(self.counting), b"old\n")
+
+    def test_runs_again_and_replaces_the_outcome(self):
+        before = self.record()
+        out, err = self.run_script("echo new $ONCE_ATTEMPT $ONCE_TOKEN", "--no-fingerprint",
+                                   "--refresh", "--ttl", "2h", "--json")
+        said = json.loads(err)
+        record = self.record()
+        words = out.decode().split()
+        self.assertEqual(words[:2], ["new", "2"])
+        self.assertLess(before["token"], int(words[2]))
+        self.assertLess(int(words[2]), record["token"])
+        self.assertEqual(self.ask("echo other"), out)
+        self.assertEqual((said["status"], said["kind"], said["replayed"], said["time_to_live"]),
+                         ("completed", "success", False, 2 * HOUR))
+        for name in ("attempt", "token", "created_at", "updated_at", "expires_at", "execution_id"):
+            self.assertEqual(said[name], record[name], name)
+        self.assertEqual(record["created_at"], before["created_at"])
+        self.assertEqual(self.once("ls", self.store).stdout, b"k\n")
+        self.once("verify", self.store)
+
+    def test_of_what_has_no_outcome_it_is_an_ordinary_run(self):
+        self.key = "other"
+        self.assertEqual(self.ask("echo $ONCE_ATTEMPT", "--refresh"), b"1\n")
+        self.ask("exit 3", "--refresh", code=3)
+        self.assertEqual(self.ask("echo two"), b"1\n")
+        self.key = "third"
+        self.ask("exit 3", "--refresh", code=3)
+        self.assertEqual(self.record()["status"], "released")
+
+    def test_another_question_is_refused(self):
+        self.key = "asked"
+        self.run_script("echo one")
+        self.run_script(self.counting, "--refresh", code=65)
+        err = self.run_script("echo one", "--refresh", "--reject", code=64)[1]
+        self.assertIn(b"exclude each other", err)
+        self.assertEqual(self.runs(), 0)
+
+    def test_others_are_given_the_outcome_meanwhile(self):
+        process = self.refreshing(self.gated + "echo new")
+        self.up.wait()
+        self.assertEqual(self.ask("echo other"), b"old\n")
+        self.go.open()
+        self.assertEqual(self.finish(process)[0], b"new\n")
+        self.assertEqual(self.ask("echo other"), b"new\n")
+
+    def test_what_fails_leaves_the_outcome(self):
+        self.ask("echo bad; exit 3", "--refresh", "--keep-failures", "1h", code=3)
+        self.assert_old()
+        arguments = ["run", self.store, "--key", "k", "--no-fingerprint", "--refresh", "--", "none"]
+        self.assertIn(b"cannot run", self.once(*arguments, code=127).stderr)
+        self.assert_old()
+        self.ask(f"read x < {self.directory / 'never'}", "--refresh", "--timeout", "1ms", code=124)
+        self.assert_old()
+        err = self.run_script(f"head -c {17 << 20} /dev/zero", "--no-fingerprint", "--refresh",
+                              "--json", code=74)[1]
+        self.assertIn(b"keeps the outcome that it had", err)
+        self.assertEqual(json.loads(err.splitlines()[-1])["status"], "limit_exceeded")
+        self.assert_old()
+        self.assertEqual(self.runs(), 0)
+
+    def test_whoever_is_killed_leaves_the_outcome_and_nobody_waits_for_him(self):
+        process = self.refreshing(self.tree)
+        self.up.wait()
+        process.kill()
+        self.assertEqual(self.ask("echo other"), b"old\n")
+        self.assertEqual(self.ask(self.no_overlap(), "--refresh"), b"again\n")
+
+    def test_the_guardian_is_killed(self):
+        process = self.refreshing(self.tree)
+        self.up.wait()
+        turn = self.record("/once.refresh/k")
+        os.kill(turn["holder"]["pid"], KILL)
+        self.assertIn(b"keeps the outcome that it had", self.finish(process, 128 + KILL)[1])
+        for pid in self.tree_pids():
+            self.assertTrue(ended(pid, 0), pid)
+        self.assertEqual(self.ask("echo other"), b"old\n")
+
+    def test_takes_turns(self):
+        script = self.gated + "echo $ONCE_ATTEMPT"
+        first = self.refreshing(script)
+        self.up.wait()
+        self.assertIn(b"/once.refresh/k", self.run_script(
+            script, "--no-fingerprint", "--refresh", "--wait", "0s", code=75)[1])
+        before = self.openings()
+        second = self.refreshing(script, "--wait", "1h")
+        self.wait_until(lambda: self.openings() >= before + 2)  # looked at the key and at the turn
+        self.go.open()
+        self.assertEqual(self.finish(first)[0], b"2\n")
+        self.up.wait()
+        self.assertEqual(self.ask("echo other"), b"2\n")
+        self.go.open()
+        self.assertEqual(self.finish(second)[0], b"3\n")
+        self.assertEqual(self.ask("echo other"), b"3\n")
+
+    def test_what_others_have_put_in_its_place_counts(self):
+        process = self.refreshing(self.gated + "echo new")
+        self.up.wait()
+        self.once("rm", self.store, "k")
+        self.assertEqual(self.ask("echo theirs"), b"theirs\n")
+        self.go.open()
+        self.assertIn(b"what they find out is what counts", self.finish(process, 75)[1])
+        self.assertEqual(self.ask("echo other"), b"theirs\n")
+
+    def test_what_was_removed_meanwhile_is_there_again(self):
+        process = self.refreshing(self.gated + "echo new")
+        self.up.wait()
+        self.once("rm", self.store, "k")
+        self.go.open()
+        self.finish(process)
+        self.assertEqual(self.ask("echo other"), b"new\n")
+
+    def test_who_lost_the_turn_replaces_nothing(self):
+        options = ["--lease", "300ms"]
+        process = self.refreshing(self.tree, *options)
+        self.up.wait()
+        self.stop_outside_the_store(process)  # nobody renews
+        self.assertEqual(self.ask("echo second", "--refresh", "--wait", "1h", *options),
+                         b"second\n")
+        process.send_signal(signal.SIGCONT)
+        self.assertIn(b"taken over", self.finish(process, 75)[1])
+        self.assertEqual(self.ask("echo other"), b"second\n")
+
+    def test_the_longest_key(self):
+        self.key = "%FF" * 1024
+        self.ask("echo old")
+        self.ask("echo new", "--refresh")
+        self.assertEqual(self.ask("echo other"), b"new\n")
+
+
 class TimeLimit(SupervisedTest):
     def timed_out(self, script, *options, key=None, kill_after="1h"):
         """Runs a script that tells when it is there and does not end, with ever more time, until

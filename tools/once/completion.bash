@@ -76,7 +76,7 @@ _once_complete() {
         _once_command "${pieces[i + 1]}"
         return
       } ;;
-      --json | --help | --follow | -f | --no-fingerprint | --reject | --once | --skip-dead | --no-sync | --all-dead | --unfinished | --allow-network-file-system) ;;
+      --json | --help | --follow | -f | --no-fingerprint | --reject | --refresh | --once | --skip-dead | --no-sync | --all-dead | --unfinished | --allow-network-file-system) ;;
       --*=*) ;;
       -*) ((i++)) ;;
       *)
@@ -154,7 +154,7 @@ _once_complete() {
       ;;
     run)
       options+=" --key --tenant --operation --ttl --lease --wait --on-crash --keep-failures"
-      options+=" --timeout --kill-after --no-fingerprint --field --reject --layout"
+      options+=" --timeout --kill-after --no-fingerprint --field --reject --refresh --layout"
       ;;
     lock) options+=" --lease --wait --layout" ;;
     ls | events) options+=" --status" ;;

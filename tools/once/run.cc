@@ -4,6 +4,9 @@
 //   run the command (store shut)   output and signals pass through, the lease is renewed
 //   complete, or release (store open)
 //
+// With --refresh, of a key that has an outcome, a turn is reserved instead, and the outcome
+// replaced at the end.
+//
 // So many `once run` share a store, and any death in between leaves a key that the next to ask
 // finds in doubt or runs again, as --on-crash says.
 #include "run.h"
@@ -23,6 +26,7 @@
 #include "base/error.h"
 #include "commands.h"
 #include "end_line.h"
+#include "once/execute.h"
 #include "provenance.h"
 #include "run_output.h"
 #include "supervise/acquire.h"
@@ -105,6 +109,13 @@ class Kept {
   std::uint64_t total_ = 0;
 };
 
+// By which the refreshes of a key take turns.
+Key refresh_key(const Key& key) {
+  const std::string name = key.to_string();
+  return {"", "once.refresh",
+          name.size() <= max_id_bytes ? name : to_hex(Fingerprint::of(name).digest)};
+}
+
 class Run {
  public:
   Run(const RunJob& job, Context& context) : job_(job), context_(context) {}
@@ -112,6 +123,10 @@ class Run {
 
  private:
   void ask();
+  // The right to carry the key out, or with --refresh to replace what it has.
+  Result<Acquired> get(const ReserveOptions& options, const Signals& signals);
+  // Nullopt: there is nothing to replace any more.
+  Result<std::optional<Acquired>> get_turn(const ReserveOptions& options, const Signals& signals);
   void carry_out(const Signals& signals, Supervisor& supervisor, const Reservation& reservation);
   // Says what happened to the store, and to people if it was not the usual.
   void record(const Ending& ending, const Reservation& reservation, Kept& kept);
@@ -120,6 +135,7 @@ class Run {
                         Kept& kept);
   Result<void> write_end(Store& store, const CameOf& came, const Reservation& reservation,
                          Kept& kept);
+  Result<void> write_refresh(Store& store, const CameOf& came, const Reservation& turn, Kept& kept);
   Result<void> write_guardian_died(Store& store, const Reservation& reservation);
   void replay(const Replay& replay);
   void replay_foreign(const Outcome& outcome);
@@ -145,6 +161,9 @@ class Run {
 
   const RunJob& job_;
   Context& context_;
+  // Of the outcome that is to be replaced. Then what is reserved is the turn to do so, and not the
+  // key, so that others are given that outcome meanwhile.
+  std::optional<Token> replacing_;
   std::string status_;
   std::optional<OutcomeKind> kind_;       // what came of the command
   std::optional<Provenance> provenance_;  // none when the key was not got
@@ -165,7 +184,7 @@ void Run::ask() {
   if (!supervisor) return give_up(supervisor.error());
   ReserveOptions options = job_.options;
   options.holder = supervisor->holder();
-  auto acquired = acquire({.path = job_.where, .make = job_.layout}, job_.key, options, *signals);
+  auto acquired = get(options, *signals);
   if (!acquired) {
     refuse(acquired.error());
   } else if (const auto* interrupted = std::get_if<Interrupted>(&*acquired)) {
@@ -181,6 +200,54 @@ void Run::ask() {
   } else {
     carry_out(*signals, *supervisor, std::get<Reservation>(*acquired));
   }
+}
+
+Result<Acquired> Run::get(const ReserveOptions& options, const Signals& signals) {
+  for (;;) {
+    auto acquired = acquire({.path = job_.where, .make = job_.layout}, job_.key, options, signals);
+    const bool has_outcome = acquired && std::holds_alternative<Replay>(*acquired);
+    if (!job_.refresh || !has_outcome) return acquired;
+    auto turn = get_turn(options, signals);
+    if (!turn) return pass(turn);
+    if (*turn) return std::move(**turn);
+  }
+}
+
+Result<std::optional<Acquired>> Run::get_turn(const ReserveOptions& options,
+                                              const Signals& signals) {
+  const Key key = refresh_key(job_.key);
+  const ReserveOptions turn_options{.lease = options.lease,
+                                    .retention = Duration{0},  // nothing is left of it
+                                    .on_abandon = OnAbandon::rerun,
+                                    .wait = options.wait,
+                                    .holder = options.holder};
+  auto acquired = acquire({.path = job_.where}, key, turn_options, signals);
+  if (!acquired) return pass(acquired);
+  if (std::holds_alternative<Replay>(*acquired)) {
+    return fail(ErrorCode::conflict,
+                "the key by which refreshes take turns has an outcome, given by hand; remove it "
+                "with: once rm {}",
+                shell_operands({job_.where, key.to_string()}));
+  }
+  auto* const turn = std::get_if<Reservation>(&*acquired);
+  if (turn == nullptr) return std::move(*acquired);
+  {
+    // Who had the turn before may have replaced it.
+    auto store = open_to_read(job_.where, "looking up");
+    if (!store) return pass(store);
+    const auto found = store->find(job_.key);
+    if (!found) return std::unexpected(found.error());
+    if (*found && (*found)->outcome) {
+      replacing_ = (*found)->record.token;
+      turn->attempt = (*found)->record.attempt + 1;
+      return std::move(*acquired);
+    }
+  }
+  auto store = open_patiently(job_.where, std::nullopt, [] { return false; });
+  if (!store) return pass(store);
+  auto released = store->release(*turn, "there is nothing to refresh");
+  if (!released) return pass(released);
+  return std::nullopt;
 }
 
 void Run::carry_out(const Signals& signals, Supervisor& supervisor,
@@ -212,11 +279,11 @@ void Run::carry_out(const Signals& signals, Supervisor& supervisor,
 void Run::record(const Ending& ending, const Reservation& reservation, Kept& kept) {
   if (ending.kind == Ending::Kind::lease_lost) {
     status_ = "lost";
-    return context_.fail(exit_busy,
-                         fmt::format("key '{}' was taken over by somebody else while the command "
-                                     "ran, and so the command was killed; a longer --lease helps "
-                                     "where the store cannot be reached in time",
-                                     job_.key.to_string()));
+    return context_.fail(
+        exit_busy, fmt::format("{} '{}' was taken over by somebody else while the command "
+                               "ran, and so the command was killed; a longer --lease helps "
+                               "where the store cannot be reached in time",
+                               replacing_ ? "the refreshing of key" : "key", job_.key.to_string()));
   }
   const auto written = write_down(ending, reservation, kept);
   if (written) return;
@@ -228,7 +295,10 @@ void Run::record(const Ending& ending, const Reservation& reservation, Kept& kep
                                      job_.key.to_string()));
   }
   std::string_view next = "finds it in doubt";
-  if (job_.options.on_abandon == OnAbandon::rerun) next = "finds it free, and runs it again";
+  if (replacing_) {
+    next = "is given the outcome that was there before";
+  } else if (job_.options.on_abandon == OnAbandon::rerun)
+    next = "finds it free, and runs it again";
   if (written.error().code == ErrorCode::store_missing) {
     next = "runs it again, unless the store comes back as it was";
   }
@@ -244,7 +314,7 @@ Result<void> Run::write_down(const Ending& ending, const Reservation& reservatio
   auto store = open_patiently(job_.where, std::nullopt, [] { return false; });
   if (!store) return pass(store);
   auto written = write_to(*store, ending, reservation, kept);
-  if (!written || !context_.json) return written;
+  if (!written || !context_.json || replacing_) return written;
   // What cannot be read is not known then; it was written all the same.
   if (const auto found = store->find(job_.key); found && *found) {
     const Record& record = (*found)->record;
@@ -269,6 +339,7 @@ Result<void> Run::write_to(Store& store, const Ending& ending, const Reservation
       break;
     case Ending::Kind::ended:
     case Ending::Kind::timed_out:
+      if (replacing_) return write_refresh(store, came_of(ending, job_.limit), reservation, kept);
       return write_end(store, came_of(ending, job_.limit), reservation, kept);
   }
   return {};
@@ -296,8 +367,51 @@ Result<void> Run::write_end(Store& store, const CameOf& came, const Reservation&
   return done;
 }
 
+// Nothing changes before the new outcome is there, and whatever fails leaves the one before.
+Result<void> Run::write_refresh(Store& store, const CameOf& came, const Reservation& turn,
+                                Kept& kept) {
+  context_.exit_code = came.exit_code;
+  kind_ = came.kind;
+  if (came.kind == OutcomeKind::timeout) say(came.how);
+  status_ = to_string(Status::released);
+  // Nobody else comes in between, since the store is ours: who has lost the turn replaces nothing.
+  if (auto ended = store.release(turn, came.how); !ended) return ended;
+  if (came.exit_code != 0) return {};
+  if (kept.over()) {
+    status_ = to_string(ErrorCode::limit_exceeded);
+    context_.fail(exit_store, fmt::format("the command wrote more than the {} bytes that can be "
+                                          "kept: key '{}' keeps the outcome that it had",
+                                          Options{}.max_outcome_bytes, job_.key.to_string()));
+    return {};
+  }
+  const auto found = store.find(job_.key);
+  if (!found) return std::unexpected(found.error());
+  if (*found && (*found)->record.token != *replacing_) {
+    return fail(ErrorCode::fenced, "the outcome of key '{}' was replaced meanwhile",
+                job_.key.to_string());
+  }
+  const auto replaced = Executor(store).refresh(job_.key, [&] { return kept.outcome(came); },
+                                                {.lease = job_.options.lease,
+                                                 .retention = job_.options.retention,
+                                                 .fingerprint = job_.options.fingerprint,
+                                                 .fields = job_.options.fields,
+                                                 .on_abandon = job_.options.on_abandon,
+                                                 .wait = Duration{0}});
+  if (!replaced) return std::unexpected(replaced.error());
+  status_ = to_string(Status::completed);
+  provenance_ = replaced->provenance();
+  return {};
+}
+
 Result<void> Run::write_guardian_died(Store& store, const Reservation& reservation) {
   constexpr std::string_view reason = "the process that guarded the command was killed";
+  if (replacing_) {
+    status_ = to_string(Status::released);
+    context_.fail(128 + SIGKILL,
+                  fmt::format("{}, and the command with it; key '{}' keeps the outcome that it had",
+                              reason, job_.key.to_string()));
+    return store.release(reservation, reason);
+  }
   if (job_.options.on_abandon == OnAbandon::rerun) {
     status_ = to_string(Status::released);
     context_.fail(128 + SIGKILL, fmt::format("{}, and the command with it; the next to ask for "

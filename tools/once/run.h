@@ -19,6 +19,7 @@ struct RunJob {
   std::vector<std::string> command;
   ReserveOptions options;
   bool reject = false;                    // an outcome that is there already is an error
+  bool refresh = false;                   // one that is there already is replaced
   std::optional<Duration> keep_failures;  // none: a command that fails gives its key back
   supervise::TimeLimit limit;             // over it a command is ended, and has failed
 };

@@ -35,6 +35,7 @@ struct RunArguments {
   bool no_fingerprint = false;
   std::vector<std::string> fields;
   bool reject = false;
+  bool refresh = false;
   Layout layout = Options{}.layout;
   std::vector<std::string> command;  // only that there is one; see supervise/command_line.h
 };
@@ -71,7 +72,13 @@ Result<RunJob> job_of(const RunArguments& arguments) {
   RunJob job;
   if (auto lasting = check_lasting(arguments.store); !lasting) return pass(lasting);
   job.where = arguments.store;
+  if (arguments.reject && arguments.refresh) {
+    return fail(ErrorCode::invalid_argument,
+                "--reject and --refresh exclude each other: one leaves the outcome that there is, "
+                "and the other replaces it");
+  }
   job.reject = arguments.reject;
+  job.refresh = arguments.refresh;
   job.layout = arguments.layout;
   auto key = key_of(arguments);
   if (!key) return pass(key);
@@ -95,6 +102,7 @@ void add_run(CLI::App& app, Context& context) {
       "once run jobs.once --key invoice-42 -- ./send-invoice 42\n"
       "  once run jobs.once --key acme/backup/monday --on-crash rerun -- ./backup.sh\n"
       "  once run jobs.once --key sync-7 --timeout 10m --keep-failures 1h -- ./sync 7\n"
+      "  once run jobs.once --key rates-today --refresh -- ./fetch-rates\n"
       "  once run jobs.once --key order-42 --field amount=12.50 --field to=bob -- ./charge "
       "order-42\n"
       "\n"
@@ -155,6 +163,10 @@ void add_run(CLI::App& app, Context& context) {
       ->allow_extra_args(false);
   command->add_flag("--reject", arguments->reject,
                     "Where there is an outcome already: say nothing of it, and exit with 73");
+  command->add_flag(
+      "--refresh", arguments->refresh,
+      "Where there is an outcome already: run again, and replace it. Until then, and\n"
+      "if the command fails, it stays what is printed to who asks");
   add_layout_option(*command, arguments->layout);
   command->add_option("COMMAND", arguments->command, "The command and its arguments, after --")
       ->required();
