@@ -249,6 +249,7 @@ class Outbox(ToolTest):
                ["--to", "http://x", "--header", "a: \r\nb"], ["--to", "http://x", "--timeout", "0s"],
                ["--to", file, "--jitter", "2"], ["--to", file, "--multiplier", "0"],
                ["--to", file, "--initial", "0s"], ["--to", file, "--batch", "0"],
+               ["--to", file, "--poll", "99ms"],
                ["--to", "http://x", "--mode", "other"]]
         for options in bad:
             self.once("outbox", "relay", store, "--once", *options, code=64)
@@ -289,6 +290,26 @@ class Outbox(ToolTest):
         self.assertEqual(sum(report["failed"] for report in reports), 1)
         self.assertEqual(self.statuses(store), {"event-1": "delivered"})
         self.once("verify", store)
+
+    def test_polls_where_nothing_tells_of_changes(self):
+        receiver = Receiver(self)
+        store = self.make_store(event_row(1), *[event_row(i, "dead", aggregate_id=str(i))
+                                                for i in range(2, 6)])
+        child = subprocess.Popen(
+            [TOOL, "outbox", "relay", store, "--to", receiver.url, "--poll", "100ms"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "LD_PRELOAD": os.environ["ONCE_SILENT_FILE_SYSTEM"]})
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        receiver.wait_for(1)
+        # One after the other: some of them come when it has begun to wait.
+        for i in range(2, 6):
+            self.assertEqual(child.stdout.readline(), b"1 delivered, 0 failed, 0 dead\n")
+            self.once("outbox", "retry", store, "event-%d" % i)
+            receiver.wait_for(i)
+        child.send_signal(signal.SIGTERM)
+        self.assertEqual(child.communicate(timeout=60)[1], b"")
+        self.assertEqual(child.returncode, 0)
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ _once_complete() {
       )
       return
       ;;
-    --interval) mapfile -t COMPREPLY < <(compgen -W "500ms 1s 2s 10s" -- "$cur"); return ;;
+    --interval | --poll) mapfile -t COMPREPLY < <(compgen -W "500ms 1s 2s 10s" -- "$cur"); return ;;
     --as) mapfile -t COMPREPLY < <(compgen -W "success failure rerun" -- "$cur"); return ;;
     --on-crash) mapfile -t COMPREPLY < <(compgen -W "rerun in-doubt" -- "$cur"); return ;;
     --mode) mapfile -t COMPREPLY < <(compgen -W "structured binary" -- "$cur"); return ;;
@@ -166,7 +166,7 @@ _once_complete() {
         drop) options+=" --sequence" ;;
         relay)
           options+=" --to --once --initial --max --multiplier --jitter --max-retries --skip-dead"
-          options+=" --keep --batch --mode --source --header --secret-file --timeout --no-sync"
+          options+=" --keep --poll --batch --mode --source --header --secret-file --timeout --no-sync"
           ;;
       esac
       ;;

@@ -1,9 +1,10 @@
 // once outbox relay: delivers events, until interrupted or, with --once, what is due now.
 //
 // A store belongs to one process at a time. So the relay watches the store's files and looks at it
-// as a reader; only when something is due does it open the store for writing, delivers for a while
-// and closes it again. Applications that open the store for a moment at a time go on meanwhile. As
-// long as a backlog lasts there is no need to look: each opening sees what is left of it.
+// as a reader when they change, or after --poll where no change is told of; only when something is
+// due does it open the store for writing, delivers for a while and closes it again. Applications
+// that open the store for a moment at a time go on meanwhile. As long as a backlog lasts there is
+// no need to look: each opening sees what is left of it.
 #include "outbox_relay.h"
 
 #include <fmt/format.h>
@@ -49,6 +50,7 @@ struct Arguments {
   std::string initial = "1s";
   std::string max = "5m";
   std::string keep = "7d";
+  std::string poll = "1h";
   RelayOptions options{};
 };
 
@@ -56,11 +58,15 @@ bool is_url(const std::string& to) {
   return to.starts_with("http://") || to.starts_with("https://");
 }
 
+// Looking opens the store each time.
+constexpr Duration least_poll = std::chrono::milliseconds(100);
+
 Result<RelayOptions> relay_options(const Arguments& arguments) {
   RelayOptions options = arguments.options;
   auto taken = take_duration("--initial", arguments.initial, options.backoff.initial);
   if (taken) taken = take_duration("--max", arguments.max, options.backoff.max);
   if (taken) taken = take_duration("--keep", arguments.keep, options.retention);
+  if (taken) taken = take_duration("--poll", arguments.poll, options.poll_interval, least_poll);
   if (!taken) return pass(taken);
   if (arguments.skip_dead) options.after_dead_letter = AfterDeadLetter::skip;
   return options;
@@ -179,11 +185,10 @@ Result<Look> look(const std::string& where, AfterDeadLetter after_dead_letter) {
 constexpr Duration least_rest = std::chrono::milliseconds(20);
 
 // Waits for a change of the store (or, without `watch`, not for that), at most `longest`.
-Result<void> wait(const Interrupts& interrupts, Watch* watch, std::optional<Duration> longest) {
+Result<void> wait(const Interrupts& interrupts, Watch* watch, Duration longest) {
   std::array<pollfd, 2> files{{{interrupts.descriptor(), POLLIN, 0},
                                {watch == nullptr ? -1 : watch->descriptor(), POLLIN, 0}}};
-  const Duration most =
-      std::min<Duration>(longest.value_or(std::chrono::hours(1)), std::chrono::hours(1));
+  const Duration most = std::min<Duration>(longest, std::chrono::hours(24));
   const int ready = ::poll(files.data(), files.size(), static_cast<int>(most.count()));
   if (ready >= 0 || errno == EINTR) return {};
   return fail(ErrorCode::io, "cannot wait for changes: {}", std::strerror(errno));
@@ -307,7 +312,8 @@ Result<void> deliver_on(const Arguments& arguments, const RelayOptions& options,
       return fail(ErrorCode::io, "the standard output takes no events; they stay where they are");
     }
     if (!found.due) {
-      if (auto woken = wait(interrupts, &*watch, found.next); !woken) return woken;
+      const Duration longest = std::min(found.next.value_or(forever), options.poll_interval);
+      if (auto woken = wait(interrupts, &*watch, longest); !woken) return woken;
     }
     if (auto rested = wait(interrupts, nullptr, least_rest); !rested) return rested;
   }
@@ -366,6 +372,11 @@ void add_policy(CLI::App& command, Arguments& arguments) {
   command.add_option("--keep", arguments.keep, "Keep delivered events so long")
       ->type_name("DURATION")
       ->capture_default_str();
+  command
+      .add_option("--poll", arguments.poll,
+                  "Look so often at least, where nothing tells that the store has changed")
+      ->type_name("DURATION")
+      ->capture_default_str();
   command.add_option("--batch", arguments.options.batch, "Note so many as delivered at a time")
       ->type_name("N")
       ->check(not_negative)
@@ -378,7 +389,8 @@ void add_relay(CLI::App& outbox, Context& context) {
   auto arguments = std::make_shared<Arguments>();
   auto* command = add_command(
       outbox, context, "relay", "Deliver events, until interrupted",
-      "once outbox relay payments.once --to https://shop.example/events --secret-file hook.key");
+      "once outbox relay payments.once --to https://shop.example/events --secret-file hook.key\n"
+      "  once outbox relay payments.once --to /var/log/events.jsonl --poll 5s");
   add_store_argument(*command, arguments->store);
   command->add_option("--to", arguments->to, "An URL, a file for JSON lines, or - for stdout")
       ->required()
