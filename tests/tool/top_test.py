@@ -26,11 +26,11 @@ class Terminal:
     def __init__(self, test, *arguments, rows=24, columns=100):
         self.main, side = pty.openpty()
         self.resize(rows, columns)
+        self.before = termios.tcgetattr(side)  # before the tool can have changed it
         environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1"}
         self.process = subprocess.Popen([TOOL, *map(str, arguments)], stdin=side, stdout=side,
                                         stderr=side, env=environment, start_new_session=True,
                                         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-        self.before = termios.tcgetattr(side)
         self.side = side
         self.bytes = b""
         test.addCleanup(self.close)
