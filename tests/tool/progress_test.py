@@ -116,7 +116,8 @@ class Progress(SupervisedTest):
                 (b"dropping ", ["file"], "outbox drop", "event-5"),
                 (b"delivering ", ["file"], "outbox relay", "--once", "--skip-dead", "--to",
                  self.directory / "events"),
-                (b"waiting for key 'b' ", ["file"], "run", "--key", "b", "--", "true"),
+                (b"waiting for key 'b' ", ["file"], "run", "--key", "b", "--wait", "forever", "--",
+                 "true"),
                 (b"waiting for key '/once.lock/b' ", ["file"], "lock", "b", "--", "true")):
             for layout in layouts:
                 store = self.make_store(*rows, layout=layout)

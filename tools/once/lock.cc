@@ -119,6 +119,7 @@ void Lock::tell(const Ending& ending) {
                       job_.name));
     case Ending::Kind::lease_lost:
       return lost();
+    case Ending::Kind::timed_out:  // it may take as long as it likes
     case Ending::Kind::ended:
       context_.exit_code = shell_code(ending.value);
   }

@@ -10,6 +10,7 @@
 #include "../text.h"
 #include "base/error.h"
 #include "base/process.h"
+#include "base/saturating.h"
 #include "once/clock.h"
 #include "once/coordinator.h"
 #include "opening.h"
@@ -96,7 +97,7 @@ Result<Acquired> acquire(const Where& where, const Key& key, ReserveOptions opti
   const auto clock = system_clock();
   const Duration start = clock->since_boot();
   const Duration wait = std::exchange(options.wait, Duration{0});
-  const Duration open_until = start + std::max(wait, least_open_patience);
+  const Duration open_until = after(start, std::max(wait, least_open_patience));
   tool::ProgressBar bar(
       fmt::format("waiting for key '{}'", tool::preview(key.to_string(), shown_bytes)));
   for (;;) {

@@ -8,6 +8,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/saturating.h"
+
 namespace once::supervise {
 namespace {
 
@@ -37,7 +39,7 @@ void pass_output(Stream* stream, bool readable, bool writable) {
 class Following {
  public:
   Following(Supervisor& supervisor, const TimeLimit& limit)
-      : supervisor_(supervisor), grace_(limit.grace), next_(after(limit.longest)) {}
+      : supervisor_(supervisor), grace_(limit.grace), next_(in(limit.longest)) {}
 
   // For poll(2).
   [[nodiscard]] bool lost() const { return lost_; }
@@ -54,7 +56,7 @@ class Following {
   void look_at_the_time() {
     if (next_ == forever || clock_->since_boot() < next_) return;
     if (std::exchange(timed_out_, true)) return kill();
-    next_ = after(grace_);
+    next_ = in(grace_);
     supervisor_.end();
   }
   // What a notice says about the end; nullopt: nothing yet.
@@ -83,10 +85,7 @@ class Following {
   }
 
  private:
-  [[nodiscard]] Duration after(Duration time) const {
-    const Duration now = clock_->since_boot();
-    return time >= forever - now ? forever : now + time;
-  }
+  [[nodiscard]] Duration in(Duration time) const { return after(clock_->since_boot(), time); }
   void kill() {
     next_ = forever;
     if (!std::exchange(killing_, true)) supervisor_.kill();
