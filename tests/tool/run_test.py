@@ -13,7 +13,7 @@ import subprocess
 import sys
 import termios
 
-from common import HOUR, TIMEOUT_S, TOOL, held, main, remove
+from common import HOUR, TIMEOUT_S, TOOL, answered, held, main, remove
 from supervised import KILL, SupervisedTest, ended
 
 WRITER = os.path.abspath(os.environ.get("ONCE_WRITER", "build/tests/tool/writer"))
@@ -719,6 +719,13 @@ class Refresh(SupervisedTest):
         process.send_signal(signal.SIGCONT)
         self.assertIn(b"taken over", self.finish(process, 75)[1])
         self.assertEqual(self.ask("echo other"), b"second\n")
+
+    def test_a_turn_that_was_given_an_outcome_is_told_of(self):
+        self.store = self.make_store(answered("k", b"old"), answered("/once.refresh/k", counter=2))
+        err = self.run_script("echo new", "--no-fingerprint", "--refresh", code=74)[1]
+        words = shlex.split(err.decode().partition("once rm ")[2])
+        self.once("rm", *words)
+        self.assertEqual(self.ask("echo new", "--refresh"), b"new\n")
 
     def test_the_longest_key(self):
         self.key = "%FF" * 1024

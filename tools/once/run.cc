@@ -444,6 +444,9 @@ void Run::refuse(const Error& error) {
   switch (error.code) {
     case ErrorCode::in_doubt:
       return in_doubt("the run before was cut off");
+    case ErrorCode::conflict:  // of get_turn()
+      status_ = to_string(error.code);
+      return context_.fail(exit_store, error.message);
     default:
       return give_up(error);
   }

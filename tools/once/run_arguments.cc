@@ -147,7 +147,7 @@ void add_run(CLI::App& app, Context& context) {
       ->capture_default_str();
   command
       ->add_option("--kill-after", arguments->kill_after,
-                   "So long after SIGTERM, kill what --timeout ends and does not end")
+                   "How long --timeout waits after SIGTERM before it kills")
       ->type_name("DURATION")
       ->capture_default_str();
   command->add_flag("--no-fingerprint", arguments->no_fingerprint,
