@@ -15,6 +15,7 @@
 #include <functional>
 #include <list>
 #include <map>
+#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
@@ -44,11 +45,31 @@ struct HttpReply {
   Manner manner = Manner::whole;
 };
 
+// What bytes of a connection go through on their way.
+class HttpChannel {
+ public:
+  explicit HttpChannel(int connection) : connection_(connection) {}
+  HttpChannel(const HttpChannel&) = delete;
+  HttpChannel& operator=(const HttpChannel&) = delete;
+  virtual ~HttpChannel() = default;
+  // Both as read() and send() of the system.
+  virtual ssize_t read(char* buffer, std::size_t size) { return ::read(connection_, buffer, size); }
+  virtual ssize_t send(const std::string& text) {
+    return ::send(connection_, text.data(), text.size(), MSG_NOSIGNAL);
+  }
+
+ private:
+  const int connection_;
+};
+
 class HttpServer {
  public:
   using Answer = std::function<HttpReply(const HttpRequest&)>;
+  // Makes the channel of a connection; null when it does not come about.
+  using Wrap = std::function<std::unique_ptr<HttpChannel>(int connection)>;
 
-  explicit HttpServer(Answer answer) : answer_(std::move(answer)) {
+  explicit HttpServer(Answer answer, Wrap wrap = {})
+      : answer_(std::move(answer)), wrap_(std::move(wrap)) {
     listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     REQUIRE(listener_ >= 0);
     sockaddr_in address{};
@@ -78,7 +99,7 @@ class HttpServer {
   [[nodiscard]] int port() const { return port_; }
   [[nodiscard]] std::string url(const std::string& path,
                                 const std::string& host = "127.0.0.1") const {
-    return "http://" + host + ":" + std::to_string(port_) + path;
+    return (wrap_ ? "https://" : "http://") + host + ":" + std::to_string(port_) + path;
   }
   [[nodiscard]] std::vector<HttpRequest> requests() const {
     MutexLock lock(mutex_);
@@ -99,32 +120,37 @@ class HttpServer {
   }
 
   void serve(int connection) {
-    std::string received;
-    HttpRequest request;
-    while (read_request(connection, received, request)) {
-      {
-        MutexLock lock(mutex_);
-        requests_.push_back(request);
+    {
+      const auto channel = wrap_ ? wrap_(connection) : std::make_unique<HttpChannel>(connection);
+      std::string received;
+      HttpRequest request;
+      while (channel && read_request(*channel, received, request)) {
+        {
+          MutexLock lock(mutex_);
+          requests_.push_back(request);
+        }
+        if (!send_reply(*channel, answer_(request))) break;
       }
-      if (!send_reply(connection, answer_(request))) break;
     }
     MutexLock lock(mutex_);
     std::erase(connections_, connection);
     ::close(connection);
   }
 
-  static bool read_more(int connection, std::string& received) {
+  static bool read_more(HttpChannel& channel, std::string& received) {
     char buffer[65536];
-    const ssize_t got = ::read(connection, buffer, sizeof buffer);
+    const ssize_t got = channel.read(buffer, sizeof buffer);
     if (got <= 0) return false;
     received.append(buffer, static_cast<std::size_t>(got));
     return true;
   }
 
-  static bool read_request(int connection, std::string& received, HttpRequest& request) {
+  static bool read_request(HttpChannel& channel, std::string& received, HttpRequest& request) {
     std::size_t end = 0;
     while ((end = received.find("\r\n\r\n")) == std::string::npos) {
-      if (!read_more(connection, received)) return false;
+      // No HTTP, and no more of it is waited for.
+      if (!received.empty() && (received[0] < 'A' || received[0] > 'Z')) return false;
+      if (!read_more(channel, received)) return false;
     }
     request = {};
     const std::string head = received.substr(0, end + 2);
@@ -144,7 +170,7 @@ class HttpServer {
     }
     const auto length = static_cast<std::size_t>(std::stoul(request.headers["content-length"]));
     while (received.size() < length) {
-      if (!read_more(connection, received)) return false;
+      if (!read_more(channel, received)) return false;
     }
     request.body = received.substr(0, length);
     received.erase(0, length);
@@ -152,11 +178,11 @@ class HttpServer {
   }
 
   // False when the connection is over.
-  static bool send_reply(int connection, const HttpReply& reply) {
+  static bool send_reply(HttpChannel& channel, const HttpReply& reply) {
     using Manner = HttpReply::Manner;
     if (reply.manner == Manner::silent) {
       std::string ignored;
-      while (read_more(connection, ignored)) {
+      while (read_more(channel, ignored)) {
       }
       return false;
     }
@@ -169,11 +195,12 @@ class HttpServer {
       text += reply.manner == Manner::half_a_body ? reply.body.substr(0, reply.body.size() / 2)
                                                   : reply.body;
     }
-    if (::send(connection, text.data(), text.size(), MSG_NOSIGNAL) < 0) return false;
+    if (channel.send(text) < 0) return false;
     return reply.manner == Manner::whole;
   }
 
   const Answer answer_;
+  const Wrap wrap_;
   int listener_ = -1;
   int port_ = 0;
   std::thread accepting_;

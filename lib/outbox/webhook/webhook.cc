@@ -4,9 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <ctime>
+#include <fstream>
+#include <iterator>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "base/error.h"
@@ -230,7 +234,11 @@ Answer WebhookPublisher::post(const std::string& url, const Request& request) {
   set(CURLOPT_HEADERDATA, static_cast<void*>(&answer.whole_head));
   const std::string agent = fmt::format("once/{}", version);
   set(CURLOPT_USERAGENT, agent.c_str());
-  if (!options_.ca_file.empty()) set(CURLOPT_CAINFO, options_.ca_file.c_str());
+  if (!options_.ca_file.empty()) {
+    set(CURLOPT_CAINFO, options_.ca_file.c_str());
+    // Else the folder with the system's authorities, of which curl knows by itself, counts as well.
+    set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
+  }
   if (answer.code != CURLE_OK) return answer;
 
   answer.code = library_.easy_perform(curl);
@@ -290,6 +298,19 @@ Result<void> check_timeout(std::string_view what, Duration timeout) {
               timeout.count());
 }
 
+// Else every delivery would fail, as if the receiver were at fault.
+Result<void> check_ca_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    return fail(ErrorCode::invalid_argument, "the file of authorities {} cannot be opened: {}",
+                path, std::error_code(errno, std::generic_category()).message());
+  }
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (text.find("-----BEGIN ") != std::string::npos) return {};
+  return fail(ErrorCode::invalid_argument,
+              "{} has no certificate in it; give a file of authorities in PEM form", path);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Publisher>> webhook_publisher(const WebhookOptions& options) {
@@ -302,6 +323,7 @@ Result<std::unique_ptr<Publisher>> webhook_publisher(const WebhookOptions& optio
   }
   auto checked = check_timeout("a timeout for connecting", options.connect_timeout);
   if (checked) checked = check_timeout("a timeout", options.timeout);
+  if (checked && !options.ca_file.empty()) checked = check_ca_file(options.ca_file);
   if (!checked) return pass(checked);
   auto key = outbox::signing_key(options.secret);
   if (!key) return pass(key);
