@@ -30,9 +30,16 @@
 // dropped (Outbox::drop_unreadable). All others are delivered. Of what aggregate it is nobody can
 // tell, so that later events of the same one go before it: there the order is not kept.
 //
-// Events are handed over one after the other, so that a publisher that hangs is waited for. Events
-// that were not tried yet go first, in the order of commits, then what failed before, the one that
-// is due longest first. One of those is among each batch (RelayOptions::batch), new ones or not.
+// At once. A publisher that takes several events at a time (Publisher::at_once(), as the webhook
+// does) is handed so many as RelayOptions::at_once says, each of another aggregate, on threads of
+// the relay's: one that hangs keeps its own aggregate, and nothing else as long as there is room.
+// Of what failed before one less, so that receivers that hang again and again leave room for new
+// events. To any other publisher events are handed over one after the other, and one that hangs is
+// waited for.
+//
+// Events that were not tried yet go first, in the order of commits, then what failed before, the
+// one that is due longest first. One of those is among each batch (RelayOptions::batch), or under
+// way, new ones or not.
 //
 // What failed is tried again after a growing delay, up to RelayOptions::max_retries times; then it
 // is a dead letter, which nobody delivers until somebody says so (Outbox::retry, Outbox::drop).
@@ -62,7 +69,7 @@
 
 namespace once {
 
-// Where events go. Called by one thread at a time.
+// Where events go. Called by one thread at a time, unless at_once() says otherwise.
 class Publisher {
  public:
   Publisher() = default;
@@ -75,13 +82,16 @@ class Publisher {
   // an error to be tried again.
   virtual Result<void> publish(const Event& event) = 0;
   // Called before what publish() took is noted as delivered: makes it safe. An error counts for all
-  // events since the last flush().
+  // events since the last flush(). With at_once() it may be called while other threads are in
+  // publish(), and makes safe what has come back from there.
   virtual Result<void> flush() { return {}; }
+  // How many threads may be in publish() at the same time. Asked once, when a relay is made.
+  [[nodiscard]] virtual std::size_t at_once() const { return 1; }
 };
 
-// Calls `publish` for each event.
+// Calls `publish` for each event, from `at_once` threads at most.
 [[nodiscard]] std::unique_ptr<Publisher> callback_publisher(
-    std::function<Result<void>(const Event&)> publish);
+    std::function<Result<void>(const Event&)> publish, std::size_t at_once = 1);
 
 struct JsonLinesOptions {
   // Sync the file before its events are noted as delivered, so that none is lost in a power cut.
@@ -112,13 +122,18 @@ enum class AfterDeadLetter : std::uint8_t {
   skip = 2,   // its later events are delivered
 };
 
+inline constexpr std::size_t max_events_at_once = 64;
+
 struct RelayOptions {
   // How often to look without being woken. Commits of this process wake the relay at once.
   Duration poll_interval = std::chrono::seconds(1);
   // So many events are tried before what became of them is noted, in one commit; or those that are
   // begun within half a second, and one more. No event is tried twice in a batch. After a crash at
-  // most so many are delivered again.
+  // most so many are delivered again, and those under way.
   std::size_t batch = 100;
+  // So many events are with the publisher at the same time, 1 to max_events_at_once, if it takes as
+  // many (Publisher::at_once()). 1: one after the other, on the thread that delivers.
+  std::size_t at_once = 4;
   Backoff backoff{};
   std::uint32_t max_retries = 10;  // after the first attempt; then it is a dead letter
   AfterDeadLetter after_dead_letter = AfterDeadLetter::block;
@@ -170,16 +185,17 @@ class Relay {
   // As stop().
   ~Relay();
 
-  // Delivers what is due, on the calling thread, and returns when nothing is any more: events whose
-  // next attempt is later, or that stand behind such a one, stay. Ends early with the batch in
-  // which `most` attempts are reached (0: no limit), or, once it has seen what there is, when it
-  // has been at it for `longest`. Goes together with the thread of start(). Errors: busy (another
-  // relay is at it), fenced (another one took over; what was delivered meanwhile will be delivered
-  // again), invalid_argument (called from the publisher), and those of the store. A failing
-  // publisher is no error.
+  // Delivers what is due, on the calling thread (but see RelayOptions::at_once), and returns when
+  // nothing is any more: events whose next attempt is later, or that stand behind such a one, stay.
+  // Ends early with the batch in which `most` attempts are reached (0: no limit), or, once it has
+  // seen what there is, when it has been at it for `longest` and what it had begun by then is back;
+  // others are begun as long as it waits for that. Goes together with the thread of start().
+  // Errors: busy (another relay is at it), fenced (another one took over; what was delivered
+  // meanwhile will be delivered again), invalid_argument (called from the publisher), and those of
+  // the store. A failing publisher is no error.
   Result<DeliveryReport> deliver_now(std::uint64_t most = 0, Duration longest = forever);
-  // Ends the thread after the event that is being delivered, notes what was delivered, and lets go
-  // of the right to deliver. deliver_now() works on. Errors: invalid_argument (called from the
+  // Ends the thread after the events that are being delivered, notes what was delivered, and lets
+  // go of the right to deliver. deliver_now() works on. Errors: invalid_argument (called from the
   // publisher).
   Result<void> stop();
   [[nodiscard]] RelayStatus status() const;

@@ -64,10 +64,12 @@ struct WebhookOptions {
   std::string ca_file{};
 };
 
-// A publisher that posts each event to `url`; keeps its connection. A proxy is taken from the
-// environment (http_proxy and so on), as curl does. Errors: invalid_argument (what is no URL, a
-// header that is no header or stands for itself, a timeout of nothing, a broken secret);
-// unsupported (there is no libcurl here: it is loaded when the first publisher is made).
+// A publisher that posts each event to `url`; keeps its connections, one for each event that is
+// posted at the same time (RelayOptions::at_once). A proxy is taken from the environment
+// (http_proxy and so on), as curl does. Errors: invalid_argument (what is no URL, a header that is
+// no header or stands for itself, a timeout of nothing, a broken secret, a ca_file that cannot be
+// opened or has no certificate); unsupported (there is no libcurl here: it is loaded when the first
+// publisher is made).
 [[nodiscard]] Result<std::unique_ptr<Publisher>> webhook_publisher(const WebhookOptions& options);
 
 }  // namespace once

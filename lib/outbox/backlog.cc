@@ -63,14 +63,15 @@ void Backlog::add_pending(const Event& event, Lines::value_type* line) {
       .line = line, .not_before = event.next_attempt_at, .created_at = event.created_at};
   if (line == nullptr || line->second.first == 0) {
     if (line != nullptr) line->second.first = event.sequence;
-    enqueue(event.sequence, event.next_attempt_at);
+    enqueue(event.sequence);
   } else {
     open_[line->second.last].next = event.sequence;
   }
   if (line != nullptr) line->second.last = event.sequence;
 }
 
-void Backlog::enqueue(std::uint64_t sequence, Time not_before) {
+void Backlog::enqueue(std::uint64_t sequence) {
+  const Time not_before = open_.at(sequence).not_before;
   if (not_before == Time{}) {
     ready_.insert(sequence);
   } else {
@@ -93,54 +94,82 @@ std::optional<std::uint64_t> Backlog::take(Time now) {
   return taken ? taken : take_again(now);
 }
 
+bool Backlog::occupy(std::uint64_t sequence) {
+  const auto at = open_.find(sequence);
+  if (at == open_.end()) return false;
+  // An earlier one may be the head by now: it was a dead letter, and is to be delivered again.
+  const auto* line = at->second.line;
+  const std::uint64_t head = line == nullptr ? sequence : line->second.first;
+  ready_.erase(head);
+  waiting_.erase({open_.at(head).not_before, head});
+  return true;
+}
+
 void Backlog::settle(std::uint64_t sequence) {
   --pending_;
-  advance(sequence);
+  remove(sequence);
   close_slot(sequence);
 }
 
 void Backlog::retry_at(std::uint64_t sequence, Time not_before) {
-  open_.at(sequence).not_before = not_before;
-  enqueue(sequence, not_before);
+  Open& open = open_.at(sequence);
+  open.not_before = not_before;
+  enqueue(open.line == nullptr ? sequence : open.line->second.first);
 }
 
 void Backlog::die(std::uint64_t sequence) {
   --pending_;
   ++dead_;
   auto* line = open_.at(sequence).line;
-  if (line == nullptr || after_dead_letter_ == AfterDeadLetter::skip) return advance(sequence);
-  line->second.first = open_.at(sequence).next;
-  open_.erase(sequence);
-  drop_rest(line);
+  if (line == nullptr || after_dead_letter_ == AfterDeadLetter::skip) return remove(sequence);
+  // Whoever retries or drops the dead letter has everything read anew, so that nothing of what
+  // stands behind it needs to be kept.
+  drop_from(sequence);
+  line->second.blocked = true;
+  let_forward(line);
 }
 
-void Backlog::advance(std::uint64_t sequence) {
+std::uint64_t* Backlog::place_of(Line& line, std::uint64_t sequence, std::uint64_t& before) {
+  before = 0;
+  std::uint64_t* place = &line.first;
+  while (*place != sequence) {
+    before = *place;
+    place = &open_.at(before).next;
+  }
+  return place;
+}
+
+void Backlog::remove(std::uint64_t sequence) {
   const auto at = open_.find(sequence);
   auto* line = at->second.line;
   const std::uint64_t next = at->second.next;
-  open_.erase(at);
-  if (line == nullptr) return;
-  line->second.first = next;
-  if (next == 0) {
-    if (!line->second.blocked) lines_.erase(lines_.find(line->first));
-    return;
+  if (line != nullptr) {
+    std::uint64_t before = 0;
+    *place_of(line->second, sequence, before) = next;
+    if (next == 0) line->second.last = before;
   }
-  enqueue(next, open_.at(next).not_before);
+  open_.erase(at);
+  if (line != nullptr) let_forward(line);
 }
 
-// Whoever retries or drops the dead letter has everything read anew, so that nothing of what stands
-// behind it needs to be kept.
-void Backlog::drop_rest(Lines::value_type* line) {
-  Line& blocked = line->second;
-  blocked.blocked = true;
-  for (std::uint64_t at = blocked.first; at != 0;) {
+void Backlog::let_forward(Lines::value_type* line) {
+  if (line->second.first != 0) return enqueue(line->second.first);
+  if (!line->second.blocked) lines_.erase(lines_.find(line->first));
+}
+
+void Backlog::drop_from(std::uint64_t sequence) {
+  Line& line = open_.at(sequence).line->second;
+  std::uint64_t before = 0;
+  *place_of(line, sequence, before) = 0;
+  line.last = before;
+  const std::uint64_t dead = sequence;
+  for (std::uint64_t at = sequence; at != 0;) {
     const auto open = open_.find(at);
     const Time created = open->second.created_at;
-    oldest_blocked_ = std::min(oldest_blocked_.value_or(created), created);
+    if (at != dead) oldest_blocked_ = std::min(oldest_blocked_.value_or(created), created);
     at = open->second.next;
     open_.erase(open);
   }
-  blocked.first = blocked.last = 0;
 }
 
 void Backlog::close_slot(std::uint64_t sequence) {

@@ -8,7 +8,8 @@
 //   }
 //   commit(backlog.move_cursor());
 //
-// Of each aggregate only the first event may be taken (the head). Heads that were never put off are
+// Of each aggregate only the first event may be taken (the head), and no other until it is settled,
+// put off or dead. Heads that were never put off are
 // in `ready_` by sequence, those that were in `waiting_` by the time for which they wait. So among
 // those that were put off the one that is due longest goes first: none that fails over and over
 // goes before another one twice.
@@ -65,6 +66,10 @@ class Backlog {
   [[nodiscard]] std::optional<std::uint64_t> take_new();
   [[nodiscard]] std::optional<std::uint64_t> take_again(Time now);
   [[nodiscard]] std::optional<std::uint64_t> take(Time now);
+  // After begin() and what was read: an event that was taken before, and is still with the
+  // publisher. Neither it nor another one of its aggregate is taken until it is settled, put off or
+  // dead. False when there is no such event any more, and none of these is to be called.
+  bool occupy(std::uint64_t sequence);
   // Of an event taken: it was delivered, or is gone.
   void settle(std::uint64_t sequence);
   void retry_at(std::uint64_t sequence, Time not_before);
@@ -102,11 +107,16 @@ class Backlog {
   Lines::value_type* line_of(const Event& event);
   void see(std::uint64_t sequence);
   void add_pending(const Event& event, Lines::value_type* line);
-  void enqueue(std::uint64_t sequence, Time not_before);
-  // Takes the head of its aggregate away, and lets the next one forward.
-  void advance(std::uint64_t sequence);
-  // Forgets all that is left of the aggregate.
-  void drop_rest(Lines::value_type* line);
+  void enqueue(std::uint64_t sequence);
+  // Where `sequence` is named in its line, and the event before it (0: it is the head).
+  std::uint64_t* place_of(Line& line, std::uint64_t sequence, std::uint64_t& before);
+  // Takes an event, which is not queued, out of its aggregate: the head, but for one that was
+  // occupied.
+  void remove(std::uint64_t sequence);
+  // Lets the head of the aggregate forward, or forgets it when there is none.
+  void let_forward(Lines::value_type* line);
+  // Forgets `sequence` and all that stands behind it.
+  void drop_from(std::uint64_t sequence);
   void close_slot(std::uint64_t sequence);
 
   const AfterDeadLetter after_dead_letter_;

@@ -31,6 +31,10 @@ Result<void> check(const RelayOptions& options) {
     return fail(ErrorCode::invalid_argument, "a batch of {} events; give 1 to {}", options.batch,
                 most_in_a_batch);
   }
+  if (options.at_once < 1 || options.at_once > max_events_at_once) {
+    return fail(ErrorCode::invalid_argument, "{} events at once; give 1 to {}", options.at_once,
+                max_events_at_once);
+  }
   if (options.poll_interval <= Duration::zero() || options.lease <= Duration::zero()) {
     return fail(ErrorCode::invalid_argument,
                 "the poll interval ({} ms) and the lease ({} ms) of a relay must be more than 0",

@@ -15,12 +15,6 @@
 namespace once {
 namespace {
 
-// A batch ends here: what it delivered is written again in one commit.
-constexpr std::size_t batch_bytes = std::size_t{4} << 20;
-
-// And here, however few it has: a receiver that hangs keeps nothing else from being noted or seen.
-constexpr Duration batch_time = std::chrono::milliseconds(500);
-
 constexpr std::size_t most_error_bytes = 500;
 
 std::uint64_t random_seed() {
@@ -29,13 +23,8 @@ std::uint64_t random_seed() {
   return seed;
 }
 
-std::size_t size_of(const Event& event) {
-  std::size_t bytes = event.payload.size() + event.last_error.size() + 64;
-  for (const auto* pairs : {&event.headers, &event.metadata}) {
-    for (const auto& [name, value] : *pairs) bytes += name.size() + value.size();
-  }
-  return bytes;
-}
+// The relays in whose publisher this thread is: it must not wait for itself.
+thread_local std::vector<const void*> in_publisher_of;
 
 }  // namespace
 
@@ -45,7 +34,23 @@ Relay::Impl::Impl(Store::Impl& store, std::unique_ptr<Publisher> publisher,
       publisher_(std::move(publisher)),
       options_(options),
       backlog_(options.after_dead_letter),
-      random_(options.seed != 0 ? options.seed : random_seed()) {}
+      random_(options.seed != 0 ? options.seed : random_seed()),
+      at_once_(std::min(options.at_once, std::max<std::size_t>(publisher_->at_once(), 1))),
+      back_key_("", "once.relay", "back") {
+  if (at_once_ == 1) return;
+  handover_ = std::make_unique<outbox::Handover>(
+      at_once_,
+      [this](const Event& event) { return guarded([&] { return publisher_->publish(event); }); },
+      [this] { store_.waiters.notify(back_key_); });
+}
+
+std::size_t Relay::Impl::size_of(const Event& event) {
+  std::size_t bytes = event.payload.size() + event.last_error.size() + 64;
+  for (const auto* pairs : {&event.headers, &event.metadata}) {
+    for (const auto& [name, value] : *pairs) bytes += name.size() + value.size();
+  }
+  return bytes;
+}
 
 Relay::Impl::~Impl() {
   (void)stop();
@@ -57,7 +62,7 @@ bool Relay::Impl::stopping() const {
 }
 
 bool Relay::Impl::in_publisher() const {
-  return publishing_ == std::this_thread::get_id();
+  return std::ranges::find(in_publisher_of, this) != in_publisher_of.end();
 }
 
 Result<void> Relay::Impl::start() {
@@ -157,8 +162,17 @@ Result<DeliveryReport> Relay::Impl::deliver_now(std::uint64_t most, Duration lon
 }
 
 Result<DeliveryReport> Relay::Impl::deliver(std::uint64_t most, Duration longest) {
-  DeliveryReport report;
   if (auto acquired = acquire(); !acquired) return pass(acquired);
+  auto done = handover_ ? deliver_at_once(most, longest) : deliver_in_turn(most, longest);
+  if (done) return done;
+  // The backlog may be ahead of the store.
+  known_ = false;
+  if (done.error().code == ErrorCode::fenced) let_go();
+  return done;
+}
+
+Result<DeliveryReport> Relay::Impl::deliver_in_turn(std::uint64_t most, Duration longest) {
+  DeliveryReport report;
   // Counts from when it has seen what there is, so that a long backlog gets on all the same.
   std::optional<Duration> end;
   while (!stopping()) {
@@ -166,12 +180,7 @@ Result<DeliveryReport> Relay::Impl::deliver(std::uint64_t most, Duration longest
     auto fresh = refresh();
     if (!end) end = after(store_.clock->since_boot(), longest);
     auto done = fresh ? deliver_batch() : pass(fresh);
-    if (!done) {
-      // The backlog may be ahead of the store.
-      known_ = false;
-      if (done.error().code == ErrorCode::fenced) let_go();
-      return pass(done);
-    }
+    if (!done) return pass(done);
     if (!*done) break;
     report.delivered += (*done)->delivered;
     report.failed += (*done)->failed;
@@ -278,6 +287,7 @@ Result<void> Relay::Impl::read_all() {
                                             return true;
                                           });
   if (!visited) return visited;
+  for (auto& [sequence, in_backlog] : out_) in_backlog = backlog_.occupy(sequence);
   known_ = true;
   return {};
 }
@@ -347,7 +357,7 @@ Result<std::vector<Relay::Impl::Attempt>> Relay::Impl::take_batch() {
       continue;
     }
     bytes += size_of(**event);
-    batch.push_back(attempt(**event));
+    batch.push_back(attempt(**event, guarded([&] { return publisher_->publish(**event); })));
     const Attempt& done = batch.back();
     if (done.status == EventStatus::delivered) backlog_.settle(*sequence);
     if (done.status == EventStatus::dead) backlog_.die(*sequence);
@@ -359,9 +369,9 @@ Result<std::vector<Relay::Impl::Attempt>> Relay::Impl::take_batch() {
   return batch;
 }
 
-Result<void> Relay::Impl::guarded(const std::function<Result<void>()>& call) {
+Result<void> Relay::Impl::guarded(const std::function<Result<void>()>& call) const {
   Result<void> answer;
-  publishing_ = std::this_thread::get_id();
+  in_publisher_of.push_back(this);
   try {
     answer = call();
   } catch (const std::exception& error) {
@@ -369,16 +379,15 @@ Result<void> Relay::Impl::guarded(const std::function<Result<void>()>& call) {
   } catch (...) {
     answer = fail(ErrorCode::work_retryable, "the publisher threw what is no std::exception");
   }
-  publishing_ = std::thread::id();
+  in_publisher_of.pop_back();
   return answer;
 }
 
-Relay::Impl::Attempt Relay::Impl::attempt(const Event& event) {
+Relay::Impl::Attempt Relay::Impl::attempt(const Event& event, const Result<void>& published) {
   Attempt attempt{.sequence = event.sequence,
                   .retries = event.retries,
                   .retries_before = event.retries,
                   .attempt_was_at = event.next_attempt_at};
-  auto published = guarded([&] { return publisher_->publish(event); });
   return published ? attempt : failed(std::move(attempt), published.error());
 }
 

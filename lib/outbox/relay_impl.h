@@ -5,22 +5,29 @@
 //             each event once, and for a bounded time
 //   commit    flushes the publisher, then writes all of it in one fenced commit, the cursor with it
 //
+// To a publisher that takes several at once they are handed over on threads of their own
+// (relay_at_once.cc): one of an aggregate at a time, as many as RelayOptions::at_once says. What
+// has come back makes the batch then, and what is still with the publisher is left for another one.
+//
 // The backlog runs ahead of the store while a batch is under way. Whenever a commit does not come
-// about, it is forgotten, and read anew from the store.
+// about, it is forgotten, and read anew from the store; what is with the publisher by then stays
+// taken.
 //
 // Lock order, outermost first: delivering_, then mutex_, then those of the store.
 #pragma once
 
-#include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <thread>
 #include <vector>
 
 #include "base/mutex.h"
 #include "outbox/backlog.h"
+#include "outbox/handover.h"
 #include "outbox/rate.h"
 #include "outbox/settle.h"
 #include "store/store_impl.h"
@@ -41,6 +48,13 @@ class Relay::Impl {
   [[nodiscard]] RelayStatus status() const;
 
  private:
+  // A batch ends here: what it delivered is written again in one commit.
+  static constexpr std::size_t batch_bytes = std::size_t{4} << 20;
+  // And here, however few it has: a receiver that hangs keeps nothing else from being noted or
+  // seen.
+  static constexpr Duration batch_time = std::chrono::milliseconds(500);
+  [[nodiscard]] static std::size_t size_of(const Event& event);
+
   // What became of an event that was handed over.
   struct Attempt {
     std::uint64_t sequence = 0;
@@ -58,6 +72,8 @@ class Relay::Impl {
   // All that is due, or the batches that make `most` attempts (0: no limit) or are begun within
   // `longest`. Ends early when told to stop.
   Result<DeliveryReport> deliver(std::uint64_t most, Duration longest) ONCE_REQUIRES(delivering_);
+  Result<DeliveryReport> deliver_in_turn(std::uint64_t most, Duration longest)
+      ONCE_REQUIRES(delivering_);
   // After refresh(). nullopt: nothing is due.
   Result<std::optional<DeliveryReport>> deliver_batch() ONCE_REQUIRES(delivering_);
   Result<void> acquire() ONCE_REQUIRES(delivering_);
@@ -74,11 +90,26 @@ class Relay::Impl {
   [[nodiscard]] std::optional<std::uint64_t> next(std::size_t taken, bool late, bool& again)
       ONCE_REQUIRES(delivering_);
   Result<std::optional<Event>> read(std::uint64_t sequence) ONCE_REQUIRES(delivering_);
-  Attempt attempt(const Event& event) ONCE_REQUIRES(delivering_);
+  // What came of handing an event over.
+  Attempt attempt(const Event& event, const Result<void>& published) ONCE_REQUIRES(delivering_);
+
+  // Several at once, in relay_at_once.cc.
+  struct Pass;
+  Result<DeliveryReport> deliver_at_once(std::uint64_t most, Duration longest)
+      ONCE_REQUIRES(delivering_);
+  // Takes what has come back into the batch of `pass`.
+  void take_back(Pass& pass) ONCE_REQUIRES(delivering_);
+  // Reads what is new, if there may be any, and hands over what there is room for.
+  Result<void> begin_some(Pass& pass) ONCE_REQUIRES(delivering_);
+  [[nodiscard]] std::optional<std::uint64_t> next_at_once() ONCE_REQUIRES(delivering_);
+  Result<void> commit_batch(Pass& pass) ONCE_REQUIRES(delivering_);
+  // Until there may be something to do.
+  void wait_at_once(const Pass& pass) ONCE_REQUIRES(delivering_);
+
   // The same attempt, which failed after all.
   [[nodiscard]] Attempt failed(Attempt attempt, const Error& error) ONCE_REQUIRES(delivering_);
   // Calls the publisher. What it throws is an error.
-  Result<void> guarded(const std::function<Result<void>()>& call);
+  Result<void> guarded(const std::function<Result<void>()>& call) const;
   void flush(std::vector<Attempt>& batch) ONCE_REQUIRES(delivering_);
   Result<DeliveryReport> commit(std::vector<Attempt>& batch) ONCE_REQUIRES(delivering_);
   // Whether an event was changed by hand since `attempt` began.
@@ -103,7 +134,9 @@ class Relay::Impl {
   std::optional<Reservation> reservation_ ONCE_GUARDED_BY(delivering_);
   std::unique_ptr<ledger::Heartbeat::Beat> beat_ ONCE_GUARDED_BY(delivering_);
   std::mt19937_64 random_ ONCE_GUARDED_BY(delivering_);
-  std::atomic<std::thread::id> publishing_{};  // the thread that is in the publisher
+  // What is with the publisher, and whether the backlog knows of it.
+  std::map<std::uint64_t, bool> out_ ONCE_GUARDED_BY(delivering_);
+  std::size_t again_out_ ONCE_GUARDED_BY(delivering_) = 0;  // of these, those that failed before
 
   mutable Mutex mutex_;
   int stopping_ ONCE_GUARDED_BY(mutex_) = 0;  // calls of stop() under way
@@ -112,6 +145,11 @@ class Relay::Impl {
   std::optional<Time> oldest_ ONCE_GUARDED_BY(mutex_);
   std::optional<Time> next_due_ ONCE_GUARDED_BY(mutex_);
   outbox::Rate rate_ ONCE_GUARDED_BY(mutex_);
+
+  const std::size_t at_once_;  // events with the publisher
+  const Key back_key_;         // notified when one comes back
+  // Null: one at a time, on the thread that delivers. Last: its threads use all of the others.
+  std::unique_ptr<outbox::Handover> handover_;
 };
 
 }  // namespace once

@@ -46,20 +46,32 @@ struct Model {
       }
     }
   }
-  // What a relay that begins anew reads.
-  void read_into(Backlog& backlog) const {
+  // What a relay that begins anew reads. `out` are with the publisher; those that it must not hear
+  // of any more go.
+  void read_into(Backlog& backlog, std::set<std::uint64_t>& out) const {
     backlog.begin(from);
     for (const std::uint64_t sequence : left) backlog.add(events.at(sequence));
     for (auto each = events.upper_bound(from); each != events.end(); ++each) {
       backlog.add(each->second);
     }
+    std::erase_if(out, [&](std::uint64_t sequence) {
+      const bool there = backlog.occupy(sequence);
+      CHECK(there == (events.contains(sequence)));
+      return !there;
+    });
   }
   // The first that was never put off; `again`: of those that were, the one that is due longest.
-  [[nodiscard]] std::optional<std::uint64_t> next(Time now, bool block, bool again) const {
+  [[nodiscard]] std::optional<std::uint64_t> next(Time now, bool block, bool again,
+                                                  const std::set<std::uint64_t>& out) const {
     std::set<std::string> held;
+    for (const std::uint64_t sequence : out) {
+      const std::string& aggregate = events.at(sequence).aggregate_id;
+      if (!aggregate.empty()) held.insert(aggregate);
+    }
     std::optional<std::pair<Time, std::uint64_t>> first;
     for (const auto& [sequence, event] : events) {
       if (event.status == EventStatus::delivered || held.contains(event.aggregate_id)) continue;
+      if (out.contains(sequence)) continue;
       const bool dead = event.status == EventStatus::dead;
       if (!dead && (event.next_attempt_at != Time{}) == again && event.next_attempt_at <= now) {
         const std::pair mine(event.next_attempt_at, sequence);
@@ -94,6 +106,9 @@ TEST_CASE("random lives of a backlog: next, figures and cursor are what the mode
     Backlog backlog(block ? AfterDeadLetter::block : AfterDeadLetter::skip);
     std::uint64_t sequence = 0;
     std::int64_t now = 1;
+    // With the publisher, at most so many.
+    const std::uint32_t at_once = below(4);
+    std::set<std::uint64_t> out;
     for (int step = 0; step < 3000; ++step) {
       const std::uint32_t what = below(20);
       if (what < 8) {
@@ -103,8 +118,8 @@ TEST_CASE("random lives of a backlog: next, figures and cursor are what the mode
         model.events[sequence] = event;
         backlog.add(event);
       } else if (what < 18) {
-        const auto fresh = model.next(at(now), block, false);
-        const auto again = model.next(at(now), block, true);
+        const auto fresh = model.next(at(now), block, false, out);
+        const auto again = model.next(at(now), block, true, out);
         std::optional<std::uint64_t> taken;
         switch (below(3)) {
           case 0:
@@ -119,7 +134,11 @@ TEST_CASE("random lives of a backlog: next, figures and cursor are what the mode
             taken = backlog.take(at(now));
             REQUIRE(taken == (fresh ? fresh : again));
         }
-        if (!taken) continue;
+        if (taken) out.insert(*taken);
+        if (out.size() <= (taken ? at_once : 0)) continue;
+        // One of them comes back.
+        taken = *std::next(out.begin(), below(static_cast<std::uint32_t>(out.size())));
+        out.erase(*taken);
         Event& event = model.events[*taken];
         const std::uint32_t answer = below(12);
         if (answer < failing) {
@@ -136,15 +155,20 @@ TEST_CASE("random lives of a backlog: next, figures and cursor are what the mode
       } else if (what == 18) {
         now += below(40);
       } else if (below(40) == 0) {
-        // Somebody retries one dead letter; the relay reads everything anew.
+        // Somebody retries one dead letter, or drops one that is under way; the relay reads
+        // everything anew.
         model.apply(backlog.move_cursor());
+        if (!out.empty() && below(2) == 0) {
+          model.left.erase(*out.begin());
+          model.events.erase(*out.begin());
+        }
         for (auto& [each, event] : model.events) {
           if (event.status != EventStatus::dead || below(2) == 0) continue;
           event.status = EventStatus::pending;
           event.next_attempt_at = {};
           break;
         }
-        model.read_into(backlog);
+        model.read_into(backlog, out);
       }
       CHECK(backlog.pending() + backlog.dead() == model.unsettled());
     }

@@ -142,7 +142,7 @@ _once_complete() {
       ;;
     --key) [[ -n $store ]] && _once_keys "$store"; return ;;
     --tenant | --operation | --code | --message | --name) return ;;
-    --header | --source | --jitter | --multiplier | --max-retries | --batch) return ;;
+    --header | --source | --jitter | --multiplier | --max-retries | --batch | --at-once) return ;;
     --field | --include | --exclude | --prefix | --user | --organisation) return ;;
     --episode | --step) return ;;
   esac
@@ -166,7 +166,7 @@ _once_complete() {
         drop) options+=" --sequence" ;;
         relay)
           options+=" --to --once --initial --max --multiplier --jitter --max-retries --skip-dead"
-          options+=" --keep --poll --batch --mode --source --header --secret-file --timeout --no-sync"
+          options+=" --keep --poll --batch --at-once --mode --source --header --secret-file --timeout --no-sync"
           ;;
       esac
       ;;

@@ -124,6 +124,7 @@ class Borrowed final : public Publisher {
     return owner_.publish(event);
   }
   Result<void> flush() override { return owner_.flush(); }
+  [[nodiscard]] std::size_t at_once() const override { return owner_.at_once(); }
 
  private:
   Publisher& owner_;
@@ -378,6 +379,10 @@ void add_policy(CLI::App& command, Arguments& arguments) {
       ->type_name("DURATION")
       ->capture_default_str();
   command.add_option("--batch", arguments.options.batch, "Note so many as delivered at a time")
+      ->type_name("N")
+      ->check(not_negative)
+      ->capture_default_str();
+  command.add_option("--at-once", arguments.options.at_once, "Post so many at the same time")
       ->type_name("N")
       ->check(not_negative)
       ->capture_default_str();

@@ -12,8 +12,10 @@
 #include <optional>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
+#include "base/mutex.h"
 #include "once/version.h"
 #include "outbox/cloud_event.h"
 #include "outbox/webhook/curl_library.h"
@@ -115,19 +117,46 @@ class WebhookPublisher final : public Publisher {
   using Curl = std::unique_ptr<CURL, decltype(outbox::CurlLibrary::easy_cleanup)>;
 
   WebhookPublisher(const outbox::CurlLibrary& library, WebhookOptions options, outbox::Url url,
-                   Bytes key, Curl curl)
+                   Bytes key)
       : library_(library),
         options_(std::move(options)),
         url_(std::move(url)),
-        key_(std::move(key)),
-        curl_(std::move(curl)) {}
+        key_(std::move(key)) {}
 
+  // A connection for each.
+  [[nodiscard]] std::size_t at_once() const override { return max_events_at_once; }
   Result<void> publish(const Event& event) override {
+    auto curl = take();
+    if (!curl) return fail(ErrorCode::io, "no memory left to send events with");
+    auto posted = publish(event, curl.get());
+    const MutexLock lock(mutex_);
+    idle_.push_back(std::move(curl));
+    return posted;
+  }
+  // False when there is no memory left.
+  [[nodiscard]] bool prepare() {
+    auto curl = take();
+    if (!curl) return false;
+    const MutexLock lock(mutex_);
+    idle_.push_back(std::move(curl));
+    return true;
+  }
+
+ private:
+  // One that nobody uses. Null: there is no memory left.
+  Curl take() {
+    const MutexLock lock(mutex_);
+    if (idle_.empty()) return {library_.easy_init(), library_.easy_cleanup};
+    Curl curl = std::move(idle_.back());
+    idle_.pop_back();
+    return curl;
+  }
+  Result<void> publish(const Event& event, CURL* curl) {
     const Request request = request_of(event);
     std::string url = options_.url;
     outbox::Url at = url_;
     for (int redirects = 0;; ++redirects) {
-      const Answer answer = post(url, request);
+      const Answer answer = post(curl, url, request);
       if (answer.code != CURLE_OK || answer.status < 300 || answer.status >= 400) {
         return judge(answer, at);
       }
@@ -137,10 +166,8 @@ class WebhookPublisher final : public Publisher {
       at = *std::move(next);
     }
   }
-
- private:
   [[nodiscard]] Request request_of(const Event& event) const;
-  Answer post(const std::string& url, const Request& request);
+  Answer post(CURL* curl, const std::string& url, const Request& request);
   // Where a redirect may lead.
   [[nodiscard]] Result<outbox::Url> follow(const Answer& answer, const outbox::Url& from,
                                            int redirects) const;
@@ -150,7 +177,8 @@ class WebhookPublisher final : public Publisher {
   const WebhookOptions options_;
   const outbox::Url url_;
   const Bytes key_;
-  const Curl curl_;
+  Mutex mutex_;
+  std::vector<Curl> idle_ ONCE_GUARDED_BY(mutex_);  // each with the connection it had
 };
 
 Request WebhookPublisher::request_of(const Event& event) const {
@@ -204,9 +232,8 @@ std::size_t look_for_end_of_head(char* data, std::size_t size, std::size_t count
   return size * count;
 }
 
-Answer WebhookPublisher::post(const std::string& url, const Request& request) {
+Answer WebhookPublisher::post(CURL* curl, const std::string& url, const Request& request) {
   Answer answer;
-  CURL* curl = curl_.get();
   library_.easy_reset(curl);  // keeps the connection
   Headers headers(library_);
   for (const std::string& line : request.headers) {
@@ -327,10 +354,10 @@ Result<std::unique_ptr<Publisher>> webhook_publisher(const WebhookOptions& optio
   if (!checked) return pass(checked);
   auto key = outbox::signing_key(options.secret);
   if (!key) return pass(key);
-  WebhookPublisher::Curl curl((*library)->easy_init(), (*library)->easy_cleanup);
-  if (!curl) return fail(ErrorCode::io, "no memory left to send events with");
-  return std::make_unique<WebhookPublisher>(**library, options, *std::move(url), *std::move(key),
-                                            std::move(curl));
+  auto made =
+      std::make_unique<WebhookPublisher>(**library, options, *std::move(url), *std::move(key));
+  if (!made->prepare()) return fail(ErrorCode::io, "no memory left to send events with");
+  return made;
 }
 
 }  // namespace once
