@@ -34,8 +34,9 @@
 //
 // An Executor may be used from many threads at once. It may not outlive the store, which may not be
 // moved meanwhile. All durabilities and errors are those of Store::execute() unless said otherwise.
-// What a hook, an observer, a codec or the work throws reaches the caller; each says what it
-// leaves.
+// Options that cannot be (see each) are told by every function that runs work but bypass():
+// invalid_argument, before anything is changed. What a hook, an observer, a codec or the work
+// throws reaches the caller; each says what it leaves.
 #pragma once
 
 #include <atomic>
@@ -81,7 +82,8 @@ struct FailurePolicy {
   // the one that reaches the caller.
   std::function<std::optional<FailureClass>(const std::exception_ptr&)> classify_exception{};
 
-  // How long a definite failure is replayed; nullopt: ExecuteOptions::failure_retention.
+  // How long a definite failure is replayed; nullopt: ExecuteOptions::failure_retention. None of
+  // these is less than 0.
   std::optional<Duration> definite_retention{};
   // How long a released key remembers its attempts; nullopt: ExecuteOptions::retention.
   std::optional<Duration> not_started_retention{};
@@ -90,16 +92,17 @@ struct FailurePolicy {
   // How often one call runs the work in all, while what fails is retryable or not started. Between
   // two tries the key is free, so that somebody else may carry it out; then their outcome is the
   // answer. A refresh or a merge replaces what is kept by then. Everything else ends the call at
-  // once. Of a pipeline it is each stage that is tried so often, and not the run as well.
+  // once. Of a pipeline it is each stage that is tried so often, and not the run as well. At least
+  // 1.
   std::uint32_t attempts = 1;
   // The pause before the n-th repetition is initial_pause * multiplier^(n-1), at most
   // longest_pause, and of this a random part between (1 - jitter) and all: M. Brooker,
   // "Exponential Backoff And Jitter", AWS Architecture Blog, 2015. It ends at once when the call is
   // cancelled or the store closed.
-  Duration initial_pause = std::chrono::milliseconds(100);
-  double multiplier = 2.0;
-  Duration longest_pause = std::chrono::seconds(30);
-  double jitter = 0.5;
+  Duration initial_pause = std::chrono::milliseconds(100);  // not less than 0
+  double multiplier = 2.0;                                  // 1 or more
+  Duration longest_pause = std::chrono::seconds(30);        // not less than 0
+  double jitter = 0.5;                                      // 0 to 1
 };
 
 // What a resolver says about a key in doubt.
@@ -151,6 +154,8 @@ struct Observer {
   std::function<void(const Key&, const Error& busy)> on_wait{};
 };
 
+inline constexpr std::size_t max_executor_threads = 1024;
+
 struct ExecutorOptions {
   ExecuteOptions defaults{};  // of calls that are given none
   FailurePolicy failures{};
@@ -158,14 +163,22 @@ struct ExecutorOptions {
   // record with its attempt count, and the outcome that is kept, if any. False leaves the key as it
   // is and gives retry_refused; so does what this throws, which reaches the caller. Not asked where
   // Resolution::rerun() has said it already. Null: everything may be repeated.
+  //
+  // Asked for as long as the run is remembered, and no longer: a released key for its retention,
+  // an abandoned one for ever, a definite failure while it is kept (execute() replays it then, and
+  // only refresh() and merge() repeat it). After that nothing is there to be asked about, swept or
+  // not: the key is as new, with attempt 1, and runs. A definite failure has had no effect, as the
+  // work itself has said; where its repetition is to be decided each time all the same, let
+  // FailurePolicy::classify_error call it retryable, and retryable_retention say for how long
+  // attempts are counted. It is not replayed then; this hook decides instead.
   std::function<bool(const Key&, const Found& found)> is_safe_to_retry{};
   // Asked when a key is in doubt, by one caller at a time for a key; the others wait and take what
   // was decided. The key is resolved only if nobody else has meanwhile. If it throws the key stays
   // in doubt, and the exception reaches the caller. Null: in_doubt is the answer.
   std::function<Resolution(const Key&, const Record&)> resolver{};
   std::vector<Observer> observers{};
-  // Of the asynchronous calls: threads, started with the first of them, and how many calls may wait
-  // for a thread.
+  // Of the asynchronous calls: threads, 1 to max_executor_threads, each started when there is a
+  // call for it, and how many calls may wait for one.
   std::size_t threads = 4;
   std::size_t queue = 1024;
 };
@@ -286,16 +299,52 @@ class Executor {
   // free when a thread comes to it.
   template <class F>
   auto execute_async(Key key, F work, ExecuteOptions options) {
-    auto call =
-        std::make_shared<AsyncCall<F>>(*this, std::move(key), std::move(work), std::move(options));
-    auto future = call->future();
-    submit(
-        [call = std::move(call)](std::optional<Error> refused) { call->run(std::move(refused)); });
-    return future;
+    std::string of = key.to_string();
+    const std::stop_token stop = options.stop;
+    return call_async(
+        std::move(of),
+        [this, key = std::move(key), work = std::move(work),
+         options = std::move(options)]() mutable { return execute(key, work, options); },
+        stop);
   }
   template <class F>
   auto execute_async(Key key, F work) {
     return execute_async(std::move(key), std::move(work), options().defaults);
+  }
+  // execute_many() in the same way.
+  template <class F>
+  auto execute_many_async(std::vector<Key> keys, F work, ExecuteOptions options) {
+    std::string of = keys.empty() ? "no key" : keys.front().to_string() + " and others";
+    const std::stop_token stop = options.stop;
+    return call_async(
+        std::move(of),
+        [this, keys = std::move(keys), work = std::move(work),
+         options = std::move(options)]() mutable { return execute_many(keys, work, options); },
+        stop);
+  }
+  template <class F>
+  auto execute_many_async(std::vector<Key> keys, F work) {
+    return execute_many_async(std::move(keys), std::move(work), options().defaults);
+  }
+
+  // Any call on one of this Executor's threads, on the terms of execute_async(): `call` takes
+  // nothing and gives a Result<T>, and a std::future of that is returned. `of` names it in
+  // messages. Workflow::run_async(), Coordinator::run_async(), Inbox::process_async() and
+  // Pipeline::run_async() are made of it.
+  //
+  //   auto fresh = executor.call_async("rates:today", [&] {
+  //     return executor.refresh("rates:today", [&] { return bank.rates(); });
+  //   });
+  //
+  // A call may wait for another one (for a key, a lock, a future) only if there are threads for
+  // both.
+  template <class F>
+  auto call_async(std::string of, F call, std::stop_token stop = {}) {
+    auto made = std::make_shared<AsyncCall<F>>(std::move(of), std::move(call), std::move(stop));
+    auto future = made->future();
+    submit(
+        [made = std::move(made)](std::optional<Error> refused) { made->run(std::move(refused)); });
+    return future;
   }
 
  private:
@@ -307,18 +356,14 @@ class Executor {
 
   template <class, class, class>
   friend class Pipeline;
-  // One call of execute_async(): run by a thread or cancelled, whichever comes to it first.
+  // One call of call_async(): run by a thread or cancelled, whichever comes to it first.
   template <class F>
   class AsyncCall {
    public:
-    using R = Result<Executed<typename internal::WorkType<Store::work_result<F>>::type>>;
+    using R = std::invoke_result_t<F&>;
 
-    AsyncCall(Executor& executor, Key key, F work, ExecuteOptions options)
-        : executor_(executor),
-          key_(std::move(key)),
-          work_(std::move(work)),
-          options_(std::move(options)),
-          on_stop_(options_.stop, Cancel{this}) {}
+    AsyncCall(std::string of, F call, std::stop_token stop)
+        : of_(std::move(of)), call_(std::move(call)), on_stop_(std::move(stop), Cancel{this}) {}
     AsyncCall(const AsyncCall&) = delete;
     AsyncCall& operator=(const AsyncCall&) = delete;
 
@@ -326,8 +371,7 @@ class Executor {
     void run(std::optional<Error> refused) {
       if (taken_.exchange(true)) return;
       try {
-        promise_.set_value(refused ? R(std::unexpected(std::move(*refused)))
-                                   : executor_.execute(key_, *work_, options_));
+        promise_.set_value(refused ? R(std::unexpected(std::move(*refused))) : (*call_)());
       } catch (...) {
         promise_.set_exception(std::current_exception());
       }
@@ -340,14 +384,12 @@ class Executor {
     };
     void cancel() {
       if (taken_.exchange(true)) return;
-      work_.reset();
-      promise_.set_value(R(std::unexpected(cancelled_before(key_))));
+      call_.reset();
+      promise_.set_value(R(std::unexpected(cancelled_before(of_))));
     }
 
-    Executor& executor_;
-    const Key key_;
-    std::optional<F> work_;
-    const ExecuteOptions options_;
+    const std::string of_;
+    std::optional<F> call_;
     std::promise<R> promise_{};
     std::atomic<bool> taken_ = false;
     std::stop_callback<Cancel> on_stop_;  // last: it uses all of the others
@@ -369,7 +411,7 @@ class Executor {
                                                       const ManyWork& work,
                                                       const ExecuteOptions& options);
   void submit(Task task);
-  static Error cancelled_before(const Key& key);
+  static Error cancelled_before(const std::string& of);
 
   template <class T, class M>
   static Merge erase_merge(M& merge) {

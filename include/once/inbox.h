@@ -9,6 +9,14 @@
 //   });
 //   if (done) acknowledge(event);   // also when done->replayed(): the sender had not heard of it
 //
+// Where an event of the same id must say the same, give its question too: a mismatch then names the
+// fields that differ (once/question.h).
+//
+//   auto question = once::question_of(event.payload);          // JSON
+//   if (!question) return refuse(question.error());
+//   auto done = inbox.process(event.id, *question, work);
+//   // done.error(): "... was used for a different question ('amount' differs) ..."
+//
 // This is the receiver's half of exactly-once delivery: the sender delivers at least once and names
 // each event (Once's outbox does), and the receiver remembers the names for as long as they may
 // come again (P. Helland, "Life beyond Distributed Transactions", 2007, section 5).
@@ -17,10 +25,13 @@
 // other.
 #pragma once
 
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "once/execute.h"
+#include "once/question.h"
 #include "once/store.h"
 
 namespace once {
@@ -35,6 +46,7 @@ struct InboxOptions {
   Duration failure_retention = std::chrono::hours(24 * 7);
   Duration wait = std::chrono::seconds(30);  // for the same event on another thread
   Durability durability = Durability::synced;
+  std::stop_token stop{};  // gives a wait up at once: ErrorCode::cancelled
 };
 
 // May be used from many threads at once; may not outlive the store, which may not be moved
@@ -48,8 +60,11 @@ class Inbox {
   // Runs `work` on a Transaction unless the event was processed already, and commits what it wrote
   // together with its outcome and the mark that the event was processed, in one sync; Store::
   // transact() tells how `work` runs and fails. replayed() says that it was a duplicate, and
-  // value() is then what the work has returned the first time. With `payload` an event of the same
-  // id that says something else is a mismatch.
+  // value() is then what the work has returned the first time. With `payload`, or the `question`
+  // that it asks, an event of the same id that says something else is a mismatch; with a question
+  // the error names the fields that differ, and digests of them are kept. The digest of a payload
+  // and the fingerprint of a question are two things: give one of them for all events of a
+  // consumer.
   template <class F>
   auto process(std::string_view event_id, F&& work) {
     return store_.transact(key_of(event_id), std::forward<F>(work), options_of({}));
@@ -57,7 +72,31 @@ class Inbox {
   template <class F>
   auto process(std::string_view event_id, ByteView payload, F&& work) {
     return store_.transact(key_of(event_id), std::forward<F>(work),
-                           options_of(Fingerprint::of(payload)));
+                           options_of({.fingerprint = Fingerprint::of(payload)}));
+  }
+  template <class F>
+  auto process(std::string_view event_id, const Question& question, F&& work) {
+    return store_.transact(
+        key_of(event_id), std::forward<F>(work),
+        options_of({.fingerprint = question.fingerprint, .fields = question.fields}));
+  }
+
+  // process() on a thread of `executor`, on the terms of Executor::call_async() with
+  // InboxOptions::stop. The work is moved or copied there. This inbox need not outlive the call,
+  // its store must.
+  template <class F>
+  auto process_async(Executor& executor, std::string event_id, F work) {
+    return later(executor, event_id, std::move(work), options_of({}));
+  }
+  template <class F>
+  auto process_async(Executor& executor, std::string event_id, ByteView payload, F work) {
+    return later(executor, event_id, std::move(work),
+                 options_of({.fingerprint = Fingerprint::of(payload)}));
+  }
+  template <class F>
+  auto process_async(Executor& executor, std::string event_id, const Question& question, F work) {
+    return later(executor, event_id, std::move(work),
+                 options_of({.fingerprint = question.fingerprint, .fields = question.fields}));
   }
 
   // True when the event was processed, and is remembered.
@@ -73,12 +112,24 @@ class Inbox {
   }
 
  private:
-  [[nodiscard]] TransactOptions options_of(std::optional<Fingerprint> fingerprint) const {
-    return {.retention = options_.retention,
-            .failure_retention = options_.failure_retention,
-            .fingerprint = fingerprint,
-            .wait = options_.wait,
-            .durability = options_.durability};
+  // `asked`, and what is asked for of all events.
+  [[nodiscard]] TransactOptions options_of(TransactOptions asked) const {
+    asked.retention = options_.retention;
+    asked.failure_retention = options_.failure_retention;
+    asked.wait = options_.wait;
+    asked.durability = options_.durability;
+    asked.stop = options_.stop;
+    return asked;
+  }
+  template <class F>
+  auto later(Executor& executor, std::string_view event_id, F work, TransactOptions options) {
+    Key key = key_of(event_id);
+    std::string of = key.to_string();
+    return executor.call_async(
+        std::move(of),
+        [&store = store_, key = std::move(key), work = std::move(work),
+         options = std::move(options)]() mutable { return store.transact(key, work, options); },
+        options_.stop);
   }
 
   Store& store_;

@@ -26,8 +26,10 @@
 // executor.
 #pragma once
 
+#include <future>
 #include <map>
 #include <mutex>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -81,6 +83,21 @@ class Pipeline {
   }
   Result<Executed<Output>> run(const Key& key, const Input& input) {
     return run(key, input, executor_.options().defaults);
+  }
+  // run() on one of the executor's threads, on the terms of Executor::execute_async(): all stages
+  // of it on the same one. This pipeline must outlive the call.
+  std::future<Result<Executed<Output>>> run_async(Key key, Input input, ExecuteOptions options) {
+    std::string of = key.to_string();
+    const std::stop_token stop = options.stop;
+    return executor_.call_async(
+        std::move(of),
+        [this, key = std::move(key), input = std::move(input), options = std::move(options)] {
+          return run(key, input, options);
+        },
+        stop);
+  }
+  std::future<Result<Executed<Output>>> run_async(Key key, Input input) {
+    return run_async(std::move(key), std::move(input), executor_.options().defaults);
   }
 
  protected:

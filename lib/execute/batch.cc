@@ -325,7 +325,7 @@ Result<std::vector<Result<Store::Answer>>> Executor::Impl::Batch::run() {
   for (std::size_t i = 0; i < keys_.size(); ++i) {
     if (auto valid = keys_[i].validate(); !valid) return pass(valid);
   }
-  if (auto checked = check_reserve(reserve_options(call_)); !checked) return pass(checked);
+  if (auto checked = executor_.check(call_); !checked) return pass(checked);
   while (true) {
     if (auto asked = ask(); !asked) return pass(asked);
     const std::vector<std::size_t> open = left();

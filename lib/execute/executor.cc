@@ -27,6 +27,20 @@ const ExecutorOptions& Executor::options() const {
   return impl_->options;
 }
 
+Result<void> Executor::Impl::check_options() const {
+  if (options.threads < 1 || options.threads > max_executor_threads) {
+    return fail(ErrorCode::invalid_argument,
+                "an executor of {} threads (ExecutorOptions::threads); give 1 to {}",
+                options.threads, max_executor_threads);
+  }
+  return check_policy(options.failures);
+}
+
+Result<void> Executor::Impl::check(const ExecuteOptions& call) const {
+  if (auto checked = check_options(); !checked) return checked;
+  return check_execute(call);
+}
+
 Duration Executor::Impl::deadline_of(const ExecuteOptions& call) const {
   return after(inside().clock->since_boot(), call.wait);
 }
@@ -119,6 +133,8 @@ Result<Store::Answer> Executor::Impl::run_or_replay(const Key& asked, const Stor
   // A copy: the work may change what the caller's key was made of.
   // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
   const Key key = asked;
+  if (auto valid = key.validate(); !valid) return pass(valid);
+  if (auto checked = check(call); !checked) return pass(checked);
   auto answer = run(key, work, call, tries);
   if (!answer) return pass(answer);
   if (auto* replay = std::get_if<Replay>(&*answer)) {
@@ -139,15 +155,16 @@ Result<Store::Answer> Executor::run_once(const Key& key, const Store::Work& work
 
 void Executor::submit(Task task) {
   if (auto checked = impl_->inside().check_process(); !checked) return task(checked.error());
+  if (auto checked = impl_->check_options(); !checked) return task(checked.error());
   impl_->pool.submit(std::move(task));
 }
 
-Error Executor::cancelled_before(const Key& key) {
+Error Executor::cancelled_before(const std::string& of) {
   return {.code = ErrorCode::cancelled,
           .message = fmt::format(
-              "the call for key {} was cancelled by its stop token before it began; the work did "
-              "not run",
-              key.to_string())};
+              "the call for {} was cancelled by its stop token before it began; the work did not "
+              "run",
+              of)};
 }
 
 }  // namespace once

@@ -29,10 +29,18 @@ class Turn {
   const Key& key_;
 };
 
+// Errors: invalid_argument.
+[[nodiscard]] Result<void> check_policy(const FailurePolicy& policy);
+
 class Executor::Impl {
  public:
   Impl(Store& store_used, ExecutorOptions given)
       : store(store_used), options(std::move(given)), pool(options.threads, options.queue) {}
+
+  // Errors: invalid_argument, for what the options cannot be. Of one call: those of
+  // check_execute() too.
+  [[nodiscard]] Result<void> check_options() const;
+  [[nodiscard]] Result<void> check(const ExecuteOptions& call) const;
 
   // What is under the store; moved along with it.
   [[nodiscard]] Store::Impl& inside() const { return *store.impl_; }

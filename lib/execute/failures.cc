@@ -80,6 +80,28 @@ std::string_view to_string(FailureClass failure) noexcept {
   return "unnamed";
 }
 
+Result<void> check_policy(const FailurePolicy& policy) {
+  const auto refuse = [](std::string_view why) {
+    return fail(ErrorCode::invalid_argument, "of the failure policy, {}", why);
+  };
+  for (const auto& retention :
+       {policy.definite_retention, policy.not_started_retention, policy.retryable_retention}) {
+    if (auto checked = check_retention(retention.value_or(Duration(0))); !checked) return checked;
+  }
+  if (policy.attempts == 0) return refuse("attempts is 0; give 1 for a single try");
+  if (policy.initial_pause < Duration::zero() || policy.longest_pause < Duration::zero()) {
+    return refuse("a pause is less than none; give 0 or more");
+  }
+  // Written so that what is not a number is refused.
+  if (!(policy.multiplier >= 1 && std::isfinite(policy.multiplier))) {
+    return refuse("the multiplier is less than 1, or has no end; give 1 or more");
+  }
+  if (!(policy.jitter >= 0 && policy.jitter <= 1)) {
+    return refuse("the jitter is not from 0 to 1; give 0 for none");
+  }
+  return {};
+}
+
 Duration Executor::Impl::retention_of(const Outcome& outcome, const ExecuteOptions& call) const {
   if (outcome.kind == OutcomeKind::success) return call.retention;
   return options.failures.definite_retention.value_or(call.failure_retention);
@@ -141,13 +163,13 @@ bool Executor::Impl::try_again(const Key& key, const Tried& tried, const Tries& 
 
 bool Executor::Impl::pause(const Key& key, std::uint32_t tries, const std::stop_token& stop) const {
   const FailurePolicy& policy = options.failures;
-  const double longest =
-      static_cast<double>(std::max<std::int64_t>(policy.longest_pause.count(), 0));
+  const auto initial = static_cast<double>(policy.initial_pause.count());
+  // Infinity, for many tries, is cut as well; a pause of nothing stays one.
   const double whole =
-      std::clamp(static_cast<double>(policy.initial_pause.count()) *
-                     std::pow(std::max(policy.multiplier, 1.0), static_cast<double>(tries) - 1),
-                 0.0, longest);
-  const double part = 1.0 - std::clamp(policy.jitter, 0.0, 1.0) * random_fraction();
+      initial == 0 ? 0
+                   : std::min(initial * std::pow(policy.multiplier, static_cast<double>(tries) - 1),
+                              static_cast<double>(policy.longest_pause.count()));
+  const double part = 1.0 - policy.jitter * random_fraction();
   Store::Impl& inner = inside();
   const Duration deadline = after(inner.clock->since_boot(), duration_of(whole * part));
   const std::stop_callback wake(stop, [&] { inner.waiters.notify(key); });

@@ -4,7 +4,6 @@
 //   pool.submit([](std::optional<Error> refused) { ... });
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <functional>
@@ -25,8 +24,7 @@ class Pool {
   using Task = std::function<void(std::optional<Error> refused)>;
 
   // At least one thread.
-  Pool(std::size_t threads, std::size_t queue)
-      : most_threads_(std::max<std::size_t>(threads, 1)), most_waiting_(queue) {}
+  Pool(std::size_t threads, std::size_t queue) : most_threads_(threads), most_waiting_(queue) {}
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
   ~Pool() { close(); }

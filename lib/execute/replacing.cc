@@ -158,6 +158,8 @@ Result<Store::Answer> Executor::replace(const Key& asked, const Store::Work& wor
   // A copy: the work may change what the caller's key was made of.
   // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
   const Key key = asked;
+  if (auto valid = key.validate(); !valid) return pass(valid);
+  if (auto checked = impl_->check(options); !checked) return pass(checked);
   Store::Impl& inner = impl_->inside();
   const Duration deadline = impl_->deadline_of(options);
   const std::stop_callback wake(options.stop, [&] { inner.waiters.notify(key); });

@@ -15,14 +15,6 @@ namespace {
 constexpr std::size_t most_told = 8;
 constexpr std::size_t longest_told = 80;
 
-// Two lists of fields held against each other.
-struct Difference {
-  std::vector<std::string> names{};
-  std::string told{};  // "'amount' differs, 'note' is missing"
-
-  void add(const std::string& name, std::string_view how);
-};
-
 // A name in a message: as it is when it is plain text, else with %-escapes.
 std::string shown(std::string_view name) {
   const bool plain = std::ranges::all_of(name, [](char c) { return c >= ' ' && c <= '~'; });
@@ -31,13 +23,19 @@ std::string shown(std::string_view name) {
   return text;
 }
 
-void Difference::add(const std::string& name, std::string_view how) {
-  names.push_back(name);
-  if (names.size() > most_told) return;
-  told += fmt::format("{}'{}' {}", told.empty() ? "" : ", ", shown(name), how);
+void add(Difference& difference, const std::string& name, std::string_view how) {
+  difference.names.push_back(name);
+  if (difference.names.size() > most_told) return;
+  difference.told +=
+      fmt::format("{}'{}' {}", difference.told.empty() ? "" : ", ", shown(name), how);
 }
 
-// Both are by name and bound to the same key.
+bool both_have_fields(const Record& record, const ReserveOptions& asked) {
+  return !record.fields.empty() && !asked.fields.empty();
+}
+
+}  // namespace
+
 Difference difference_of(const std::vector<FieldDigest>& kept,
                          const std::vector<FieldDigest>& asked) {
   Difference difference;
@@ -45,11 +43,11 @@ Difference difference_of(const std::vector<FieldDigest>& kept,
   auto is = asked.begin();
   while (was != kept.end() || is != asked.end()) {
     if (is == asked.end() || (was != kept.end() && was->name < is->name)) {
-      difference.add((was++)->name, "is missing");
+      add(difference, (was++)->name, "is missing");
     } else if (was == kept.end() || is->name < was->name) {
-      difference.add((is++)->name, "was added");
+      add(difference, (is++)->name, "was added");
     } else {
-      if (was->digest != is->digest) difference.add(was->name, "differs");
+      if (was->digest != is->digest) add(difference, was->name, "differs");
       ++was;
       ++is;
     }
@@ -59,12 +57,6 @@ Difference difference_of(const std::vector<FieldDigest>& kept,
   }
   return difference;
 }
-
-bool both_have_fields(const Record& record, const ReserveOptions& asked) {
-  return !record.fields.empty() && !asked.fields.empty();
-}
-
-}  // namespace
 
 bool asks_differently(const Key& key, const Record& record, const ReserveOptions& asked) {
   if (record.fingerprint && asked.fingerprint && *record.fingerprint != *asked.fingerprint) {

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "store/limit_checks.h"
 #include "store/store_impl.h"
 
 namespace once {
@@ -23,6 +24,8 @@ Error Store::unreadable(const Key& key, Error error) {
 
 Result<Store::Answer> Store::execute_outcome(const Key& key, const Work& work,
                                              const ExecuteOptions& options) {
+  if (auto valid = key.validate(); !valid) return pass(valid);
+  if (auto checked = check_retention(options.failure_retention); !checked) return pass(checked);
   auto reserved = impl_->reserve(key, reserve_options(options));
   if (!reserved) return pass(reserved);
   if (auto* replay = std::get_if<Replay>(&*reserved)) {

@@ -61,6 +61,11 @@ Result<void> check_reserve(const ReserveOptions& options) {
   return check_retention(options.retention);
 }
 
+Result<void> check_execute(const ExecuteOptions& options) {
+  if (auto checked = check_retention(options.failure_retention); !checked) return checked;
+  return check_reserve(reserve_options(options));
+}
+
 ReserveOptions reserve_options(const ExecuteOptions& options) {
   return {.lease = options.lease,
           .retention = options.retention,
@@ -167,8 +172,12 @@ Result<ReserveAnswer> Store::Impl::try_reserve(const Key& key, const ReserveOpti
               decision.answer ? std::get_if<Reservation>(&*decision.answer) : nullptr;
           asked_too_early = hooks.may_repeat && granted != nullptr && granted->attempt > 1 &&
                             may_repeat != moment.record->token;
+          const bool begins = granted != nullptr && granted->attempt == 1;
           if (asked_too_early) {
             decision.change = {};
+          } else if (begins && !hooks.may_begin) {
+            decision = {.answer = once::fail(ErrorCode::not_found, "there is no record of key {}",
+                                             key.to_string())};
           } else if (granted != nullptr && hooks.on_grant) {
             hooks.on_grant(moment, decision.change);
           }

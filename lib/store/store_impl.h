@@ -52,10 +52,14 @@ struct ReserveHooks {
   // Adds to the commit that grants the key. Called under the key's lock, and as often as the engine
   // tries: must be pure.
   std::function<void(const ledger::Moment& moment, engine::Change& granted)> on_grant{};
+  // False: only what is there is gone on with. A key without a record is not_found.
+  bool may_begin = true;
 };
 
 // Errors: invalid_argument.
 [[nodiscard]] Result<void> check_reserve(const ReserveOptions& options);
+// Errors: invalid_argument, limit_exceeded.
+[[nodiscard]] Result<void> check_execute(const ExecuteOptions& options);
 [[nodiscard]] ReserveOptions reserve_options(const ExecuteOptions& options);
 [[nodiscard]] std::unexpected<Error> already_done(const Key& key, const Provenance& provenance);
 [[nodiscard]] std::unexpected<Error> cancelled(const Key& key);

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <limits>
 #include <stdexcept>
 #include <thread>
 
@@ -240,4 +241,78 @@ TEST_CASE("a stop ends the pause, and the call with the last failure") {
   caller.join();
   CHECK(runs == 1);
   CHECK(status(store, "k") == KeyStatus::released);
+}
+
+TEST_CASE("options that cannot be are refused by every call, before anything is changed") {
+  const auto not_a_number = std::numeric_limits<double>::quiet_NaN();
+  const auto infinite = std::numeric_limits<double>::infinity();
+  const std::vector<std::pair<ExecutorOptions, std::string>> bad = {
+      {{.failures = {.definite_retention = -1ms}}, "a retention of -1 ms"},
+      {{.failures = {.not_started_retention = -1ms}}, "a retention of -1 ms"},
+      {{.failures = {.retryable_retention = -1ms}}, "a retention of -1 ms"},
+      {{.failures = {.attempts = 0}}, "attempts is 0"},
+      {{.failures = {.initial_pause = -1ms}}, "a pause is less than none"},
+      {{.failures = {.longest_pause = -1ms}}, "a pause is less than none"},
+      {{.failures = {.multiplier = 0.99}}, "the multiplier is less than 1"},
+      {{.failures = {.multiplier = not_a_number}}, "the multiplier is less than 1"},
+      {{.failures = {.multiplier = infinite}}, "has no end"},
+      {{.failures = {.jitter = 1.01}}, "the jitter is not from 0 to 1"},
+      {{.failures = {.jitter = -0.01}}, "the jitter is not from 0 to 1"},
+      {{.failures = {.jitter = not_a_number}}, "the jitter is not from 0 to 1"},
+      {{.threads = 0}, "an executor of 0 threads"},
+      {{.threads = 1'000'000}, "give 1 to 1024"},
+  };
+  Store store = Simulation().open();
+  value_of(store.execute("done", [] { return 1; }));
+  const auto history = [&] {
+    int rows = 0;
+    value_of(store.history({}, [&](const HistoryEntry&) { return ++rows > 0; }));
+    return rows;
+  };
+  const int before = history();
+  const auto work = []() -> int { throw std::logic_error("this must not run"); };
+  const std::vector<Key> keys{Key("k")};
+  const auto works = [](std::span<const Reservation>) -> std::vector<int> {
+    throw std::logic_error("this must not run");
+  };
+  const auto refused = [](const auto& answer, const std::string& why) {
+    CAPTURE(why);
+    CHECK(error_of(answer) == ErrorCode::invalid_argument);
+    CHECK(answer.error().message.find(why) != std::string::npos);
+  };
+  for (const auto& [options, why] : bad) {
+    Executor executor(store, options);
+    refused(executor.execute("k", work), why);
+    refused(executor.execute("done", work), why);
+    refused(executor.refresh("done", work), why);
+    refused(executor.merge("done", work, [](int, int now) { return now; }), why);
+    refused(executor.execute_many(keys, works), why);
+    refused(executor.execute_async("k", work).get(), why);
+  }
+  // Of one call, too.
+  Executor executor(store);
+  const ExecuteOptions wrong{.failure_retention = -1ms};
+  refused(store.execute("k", work, wrong), "a retention of -1 ms");
+  refused(executor.execute("k", work, wrong), "a retention of -1 ms");
+  refused(executor.refresh("done", work, wrong), "a retention of -1 ms");
+  refused(executor.refresh("done", work, {.lease = 0ms}), "a lease of 0 ms");
+  refused(executor.execute_many(keys, works, wrong), "a retention of -1 ms");
+  CHECK(history() == before);
+}
+
+TEST_CASE("pauses of nothing and the greatest ones there are do no harm") {
+  const Simulation simulation;
+  Store store = simulation.open();
+  int runs = 0;
+  const auto fails = [&]() -> Result<int> {
+    ++runs;
+    return std::unexpected(work_retryable("no"));
+  };
+  Executor quick(store, {.failures = {.attempts = 2000,
+                                      .initial_pause = 0ms,
+                                      .multiplier = 1e300,
+                                      .longest_pause = 24h,
+                                      .jitter = 1}});
+  CHECK(error_of(quick.execute("quick", fails)) == ErrorCode::work_retryable);
+  CHECK(runs == 2000);
 }

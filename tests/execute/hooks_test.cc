@@ -85,6 +85,62 @@ TEST_CASE("is_safe_to_retry sees the failure that a refresh would repeat") {
   CHECK(value_of(executor.refresh("k", one)).value() == 1);
 }
 
+TEST_CASE(
+    "is_safe_to_retry is asked as long as the run is remembered, swept or not, and no longer") {
+  const auto fails = []() -> Result<int> { return std::unexpected(work_failed("declined", "no")); };
+  const auto tries = []() -> Result<int> { return std::unexpected(work_retryable("later")); };
+  for (const bool swept : {false, true}) {
+    CAPTURE(swept);
+    const Simulation simulation;
+    Store store = simulation.open();
+    int asked = 0;
+    Executor executor(store, {.defaults = {.retention = 1h, .failure_retention = 5min},
+                              .is_safe_to_retry = [&](const Key&, const Found&) {
+                                ++asked;
+                                return false;
+                              }});
+    CHECK(error_of(executor.execute("kept", fails)) == ErrorCode::work_failed);
+    CHECK(error_of(executor.execute("released", tries)) == ErrorCode::work_retryable);
+    simulation.clock->advance(5min - 1ms);
+    if (swept) value_of(store.sweep());
+    CHECK(executor.execute("kept", nobody_runs_this).error().replayed);
+    CHECK(error_of(executor.refresh("kept", nobody_runs_this)) == ErrorCode::retry_refused);
+    CHECK(asked == 1);
+    simulation.clock->advance(1ms);
+    if (swept) value_of(store.sweep());
+    CHECK(value_of(executor.execute("kept", one)).provenance().attempt == 1);
+    CHECK(asked == 1);
+    simulation.clock->advance(55min - 1ms);
+    if (swept) value_of(store.sweep());
+    CHECK(error_of(executor.execute("released", nobody_runs_this)) == ErrorCode::retry_refused);
+    CHECK(asked == 2);
+    simulation.clock->advance(1ms);
+    if (swept) value_of(store.sweep());
+    CHECK(value_of(executor.execute("released", one)).provenance().attempt == 1);
+    CHECK(asked == 2);
+  }
+}
+
+TEST_CASE("definite failures that are called retryable are asked about each time") {
+  const Simulation simulation;
+  Store store = simulation.open();
+  std::vector<std::uint32_t> asked;
+  Executor executor(
+      store, {.failures = {.classify_error = [](const Error&) { return FailureClass::retryable; },
+                           .retryable_retention = 24h * 365},
+              .is_safe_to_retry = [&](const Key&, const Found& found) {
+                asked.push_back(found.record.attempt);
+                return found.record.attempt < 3;
+              }});
+  const auto fails = []() -> Result<int> { return std::unexpected(work_failed("declined", "no")); };
+  for (int i = 0; i < 3; ++i) {
+    CHECK(error_of(executor.execute("k", fails)) == ErrorCode::work_failed);
+    simulation.clock->advance(24h);
+  }
+  CHECK(error_of(executor.execute("k", nobody_runs_this)) == ErrorCode::retry_refused);
+  CHECK(asked == std::vector<std::uint32_t>{1, 2, 3});
+}
+
 TEST_CASE("an is_safe_to_retry that throws leaves the key as it was") {
   Store store = Simulation().open();
   Executor executor(store, {.is_safe_to_retry = [](const Key&, const Found&) -> bool {

@@ -118,6 +118,23 @@ TEST_CASE("another payload under the same event id is a mismatch") {
   CHECK(error_of(inbox.process("e", "another", count_up)) == ErrorCode::mismatch);
 }
 
+TEST_CASE("another question under the same event id names the fields that differ") {
+  Store store = Simulation().open();
+  Inbox inbox(store, "billing");
+  const auto asked = [](const char* json) { return value_of(question_of(json)); };
+  value_of(inbox.process("e", asked(R"({"amount": 5, "to": "bob"})"), count_up));
+  // Another spelling, the same question.
+  CHECK(value_of(inbox.process("e", asked(R"({"to":"bob","amount":5.0})"), count_up)).replayed());
+  const auto differs = inbox.process("e", asked(R"({"amount": 6, "of": 1})"), count_up);
+  CHECK(error_of(differs) == ErrorCode::mismatch);
+  CHECK(differs.error().differing_fields == std::vector<std::string>{"amount", "of", "to"});
+  CHECK(differs.error().message.find("'amount' differs, 'of' was added, 'to' is missing") !=
+        std::string::npos);
+  // Who asks nothing gets the answer.
+  CHECK(value_of(inbox.process("e", count_up)).replayed());
+  CHECK(counted(store) == 1);
+}
+
 TEST_CASE("the same events on many threads: each is processed once") {
   Store store = value_of(Store::open("memory:"));
   Inbox inbox(store, "billing");
