@@ -50,6 +50,7 @@
 
 #include <concepts>
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -106,6 +107,8 @@ Result<std::optional<T>> variable_as(const std::optional<Output>& kept) {
 class RunAccess;
 
 }  // namespace internal
+
+class Executor;
 
 // What a node, or the work of a step, gets to see. Used by the thread that runs it.
 class NodeContext {
@@ -406,18 +409,33 @@ class Workflow {
   // RunOptions::wait); in_doubt; fenced; cancelled; the failure of a node. Exceptions of the work
   // are passed on, after what is done was kept and the run given back.
   Result<WorkflowRun> run(Store& store, std::string_view id, const RunOptions& options = {}) const;
+  // As run(), but begins none: goes on with the run of `id` if it was broken off, stopped, given
+  // back after a failure or has slept until its timer; gives its result, or the failure that is
+  // kept, at once if it has finished; waits for RunOptions::wait if somebody is at work on it. The
+  // input is the one that it was begun with, and need not be given. Errors besides: not_found
+  // (there is no run of that id, or its retention is over; nothing is changed).
+  Result<WorkflowRun> resume(Store& store, std::string_view id,
+                             const RunOptions& options = {}) const;
+  // run() and resume() on a thread of `executor` (once/execute.h), in its store, on the terms of
+  // Executor::call_async(): a call that RunOptions::stop cancels before it has begun does not run,
+  // and the future has the error `cancelled` at once; afterwards the stop is that of run(). The
+  // future keeps a copy of this definition.
+  std::future<Result<WorkflowRun>> run_async(Executor& executor, std::string id,
+                                             RunOptions options = {}) const;
+  std::future<Result<WorkflowRun>> resume_async(Executor& executor, std::string id,
+                                                RunOptions options = {}) const;
 
-  // Goes on with every run of `workflows` that was broken off, that sleeps until a timer which is
-  // due, or, with `given_back`, that was given back after a failure or a stop at least `given_back`
-  // ago: that does not sleep, whatever timers it has set. Those
-  // that somebody is at work on are left alone. One after the other; tells `visit` what came of
-  // each, until it returns false; passes the first exception of the work on at the end. `options`:
-  // stop, wait_for_timers, accept_changes and faults count. Costs a look at every record of the
-  // store, since keys are in the order of their tenants first, and besides that one at the
-  // checkpoints of every run that is open. A run that cannot be read does not keep the others:
-  // `visit` is told; without one, that is the error returned at the end, as is a record that does
-  // not decode. Left alone too is what an earlier version of Once broke off before it had kept the
-  // run's input: run() with that input goes on with it.
+  // As resume(), for all: goes on with every run of `workflows` that was broken off, that sleeps
+  // until a timer which is due, or, with `given_back`, that was given back after a failure or a
+  // stop at least `given_back` ago: that does not sleep, whatever timers it has set. Those that
+  // somebody is at work on are left alone. One after the other; tells `visit` what came of each,
+  // until it returns false; passes the first exception of the work on at the end. `options`: stop,
+  // wait_for_timers, accept_changes and faults count. Costs a look at every record of the store,
+  // since keys are in the order of their tenants first, and besides that one at the checkpoints of
+  // every run that is open. A run that cannot be read does not keep the others: `visit` is told;
+  // without one, that is the error returned at the end, as is a record that does not decode. Left
+  // alone too is what an earlier version of Once broke off before it had kept the run's input:
+  // run() with that input goes on with it.
   static Result<void> resume_all(
       Store& store, const std::vector<Workflow>& workflows,
       const std::function<bool(const Key&, const Result<WorkflowRun>&)>& visit = {},
@@ -467,9 +485,10 @@ class Workflow {
 class WorkflowRunner {
  public:
   struct Options {
-    // How often to look for what other processes left. Timers known here do not wait for that.
+    // How often to look for what other processes left; longer than 0. Timers known here do not wait
+    // for that.
     Duration interval = std::chrono::seconds(30);
-    // What failed and was given back is tried again after this; nullopt: never.
+    // What failed and was given back is tried again after this, not less than 0; nullopt: never.
     std::optional<Duration> given_back = std::chrono::minutes(1);
     // Told what came of each run, on the runner's thread. Must not throw.
     std::function<void(const Key&, const Result<WorkflowRun>&)> observe{};
@@ -484,7 +503,8 @@ class WorkflowRunner {
   // Looks at once: after a run went to sleep elsewhere in this process, say.
   void wake();
   // The error of the last look, if it failed; it is tried again. That of a run that cannot be read
-  // counts too, though the others go on. io: there is no thread.
+  // counts too, though the others go on. io: there is no thread. invalid_argument: an option that
+  // cannot be, because of which there is none.
   [[nodiscard]] Result<void> last_look() const;
   void stop();
 

@@ -34,6 +34,7 @@ namespace once {
 
 inline constexpr std::size_t max_workflow_name_bytes = 240;
 inline constexpr std::size_t max_node_name_bytes = 240;
+inline constexpr std::uint32_t max_workflow_threads = 1024;
 
 // When a run writes what is done to disk. A node is never repeated once its checkpoint was
 // acknowledged. What is done and not written yet is repeated if the process dies; so after_each is
@@ -109,7 +110,7 @@ struct WorkflowOptions {
   // something else.
   std::string version{};
   CheckpointStrategy strategy{};
-  std::uint32_t threads = 4;  // of a graph: so many nodes at a time
+  std::uint32_t threads = 4;  // of a graph: so many nodes at a time; at most max_workflow_threads
   Duration lease = std::chrono::minutes(5);
   bool heartbeat = true;  // false: never renewed
   // How long a finished run answers, and one that was given back after a failure can be resumed;
@@ -172,15 +173,18 @@ class WorkflowFaults {
 struct RunOptions {
   std::string tenant{};
   // What the run works on, kept with it. Asking again for the same id with other input is
-  // ErrorCode::mismatch; asking without any asks for whatever it was begun with. At most
-  // Options::max_outcome_bytes, less what the definition takes: else limit_exceeded.
+  // ErrorCode::mismatch, which names the fields that differ where both are JSON objects
+  // (Error::differing_fields, as question_of() in once/question.h names them); asking without any
+  // asks for whatever it was begun with. At most Options::max_outcome_bytes, less what the
+  // definition takes: else limit_exceeded.
   std::optional<Bytes> input{};
   Duration wait = std::chrono::seconds(30);  // for a run by somebody else to end
   // Stops the run: nodes at work are told (NodeContext::stop()), no other begins, what is done is
   // kept, and the run can be resumed. Ends the wait for somebody else's run too.
   // ErrorCode::cancelled.
   std::stop_token stop{};
-  // Timers that are due within this are waited for; for later ones the run is put to sleep.
+  // Timers that are due within this are waited for; for later ones the run is put to sleep. Not
+  // less than 0.
   Duration wait_for_timers{};
   // Resume although the definition has changed: nodes that are done and still there count as done.
   bool accept_changes = false;

@@ -1,6 +1,7 @@
 #include "workflow/definition.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 #include <unordered_map>
@@ -158,10 +159,19 @@ Result<void> check_retry(std::string_view name, const NodeRetry& retry) {
   if (retry.initial < Duration::zero() || retry.longest < Duration::zero()) {
     wrong = "it waits less than nothing";
   }
-  if (!(retry.multiplier >= 1.0)) wrong = "multiplier is less than 1";
+  if (!(retry.multiplier >= 1.0 && std::isfinite(retry.multiplier))) {
+    wrong = "multiplier is less than 1, or has no end";
+  }
   if (!(retry.jitter >= 0.0 && retry.jitter <= 1.0)) wrong = "jitter is not from 0 to 1";
   if (wrong.empty()) return {};
   return fail(ErrorCode::invalid_argument, "node '{}': of its retry, {}", name, wrong);
+}
+
+Result<void> check_run(const RunOptions& options) {
+  if (options.wait_for_timers >= Duration::zero()) return {};
+  return fail(ErrorCode::invalid_argument,
+              "wait_for_timers of {} ms is less than none; give 0 to wait for no timer",
+              options.wait_for_timers.count());
 }
 
 std::string differences(const RunRow& before, const RunRow& now) {
@@ -246,8 +256,9 @@ Result<void> Workflow::Impl::validate_options() const {
     return fail(ErrorCode::invalid_argument, "workflow '{}': a failure_retention is less than none",
                 name);
   }
-  if (options.threads == 0) {
-    return fail(ErrorCode::invalid_argument, "workflow '{}': 0 threads; give 1 or more", name);
+  if (options.threads < 1 || options.threads > max_workflow_threads) {
+    return fail(ErrorCode::invalid_argument, "workflow '{}': {} threads; give 1 to {}", name,
+                options.threads, max_workflow_threads);
   }
   const CheckpointStrategy& strategy = options.strategy;
   if (strategy.kind == CheckpointStrategy::Kind::timed && strategy.interval < Duration::zero()) {

@@ -32,6 +32,8 @@ struct Node {
                                        const std::vector<Node>& nodes);
 [[nodiscard]] Result<void> check_retry(std::string_view name, const NodeRetry& retry);
 [[nodiscard]] Result<void> check_node_name(std::string_view name);
+// Of one run, or of many that are resumed.
+[[nodiscard]] Result<void> check_run(const RunOptions& options);
 
 }  // namespace once::workflow
 

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/saturating.h"
+#include "workflow/definition.h"
 #include "workflow/loaded_run.h"
 #include "workflow/run_access.h"
 
@@ -94,7 +95,7 @@ Result<Resumption> resume_due(
     if (!is_due(key, *loaded, options, given_back, resumption)) continue;
     Result<WorkflowRun> run;
     try {
-      run = internal::RunAccess::run(*definitions.at(key.operation), store, key, resume);
+      run = internal::RunAccess::resume(*definitions.at(key.operation), store, key, resume);
     } catch (...) {
       // The other runs are not to wait for one whose work throws each time.
       if (!resumption.thrown) resumption.thrown = std::current_exception();
@@ -107,10 +108,19 @@ Result<Resumption> resume_due(
 
 }  // namespace
 
+Result<void> check_given_back(std::optional<Duration> given_back) {
+  if (!given_back || *given_back >= Duration::zero()) return {};
+  return fail(ErrorCode::invalid_argument,
+              "what was given back {} ms ago is not there yet; give 0 or more for given_back",
+              given_back->count());
+}
+
 Result<Resumption> resume_all(
     Store& store, const std::vector<Workflow>& workflows,
     const std::function<bool(const Key&, const Result<WorkflowRun>&)>& visit,
     const RunOptions& options, std::optional<Duration> given_back) {
+  if (auto checked = check_given_back(given_back); !checked) return pass(checked);
+  if (auto checked = check_run(options); !checked) return pass(checked);
   auto definitions = definitions_of(workflows);
   if (!definitions) return pass(definitions);
   Resumption resumption;

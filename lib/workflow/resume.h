@@ -19,6 +19,9 @@ struct Resumption {
   bool untold = false;  // no visitor heard of one such
 };
 
+// Errors: invalid_argument.
+[[nodiscard]] Result<void> check_given_back(std::optional<Duration> given_back);
+
 // As Workflow::resume_all(), but hands an exception out.
 [[nodiscard]] Result<Resumption> resume_all(
     Store& store, const std::vector<Workflow>& workflows,

@@ -6,6 +6,9 @@
 #include "base/saturating.h"
 #include "base/utf8.h"
 #include "ledger/heartbeat.h"
+#include "ledger/question.h"
+#include "once/execute.h"
+#include "once/question.h"
 #include "store/limit_checks.h"
 #include "workflow/graph_run.h"
 #include "workflow/run_access.h"
@@ -64,14 +67,40 @@ void take_places_anew(Recorder& recorder) {
   }
 }
 
-// One call of run(), or one run that resume_all() goes on with.
+// What to tell who asks with other input; names the fields where both are JSON objects.
+std::unexpected<Error> other_input(const Key& key, const std::optional<Bytes>& kept,
+                                   const Bytes& asked) {
+  ledger::Difference difference;
+  if (const auto before = question_of(kept.value_or("")), now = question_of(asked); before && now) {
+    difference = ledger::difference_of(before->fields, now->fields);
+    if (before->fingerprint == now->fingerprint)
+      difference.told = "the same JSON, written differently";
+  }
+  auto error =
+      fail(ErrorCode::mismatch, "run {} was begun with other input{}; use a new id for a new run",
+           key.to_string(), difference.told.empty() ? "" : fmt::format(" ({})", difference.told));
+  error.error().differing_fields = std::move(difference.names);
+  return error;
+}
+
+std::unexpected<Error> no_run(const Key& key) {
+  return fail(ErrorCode::not_found,
+              "there is no run {} to resume: it was not begun, was removed, or its retention is "
+              "over; begin it with run()",
+              key.to_string());
+}
+
+// One call of run() or resume(), or one run that resume_all() goes on with.
 class Attempt {
  public:
-  Attempt(const Workflow::Impl& definition, Store::Impl& inside, Key key, const RunOptions& options)
+  // Not `may_begin`: only a run that was begun is gone on with.
+  Attempt(const Workflow::Impl& definition, Store::Impl& inside, Key key, const RunOptions& options,
+          bool may_begin)
       : definition_(definition),
         inside_(inside),
         key_(std::move(key)),
         options_(options),
+        may_begin_(may_begin),
         outline_(definition.outline()) {}
 
   Result<WorkflowRun> run();
@@ -91,6 +120,7 @@ class Attempt {
   Store::Impl& inside_;
   const Key key_;
   const RunOptions& options_;
+  const bool may_begin_;
   RunRow outline_;
   std::optional<Bytes> input_{};
 };
@@ -105,10 +135,8 @@ Result<void> Attempt::check(const LoadedRun& loaded) const {
   }
   if (!loaded.run || !loaded.found) return {};
   const Status status = loaded.found->record.status;
-  const bool other_input = options_.input && loaded.run->input != options_.input;
-  if (other_input) {
-    return fail(ErrorCode::mismatch,
-                "run {} was begun with other input; use a new id for a new run", key_.to_string());
+  if (options_.input && loaded.run->input != options_.input) {
+    return other_input(key_, loaded.run->input, *options_.input);
   }
   const bool finished = status == Status::completed || status == Status::failed;
   if (finished || options_.accept_changes || loaded.run->definition == outline_.definition) {
@@ -133,12 +161,14 @@ Result<WorkflowRun> Attempt::replayed(const Replay& replay) {
 Result<WorkflowRun> Attempt::run() {
   auto loaded = workflow::load_run(inside_, key_);
   if (!loaded) return pass(loaded);
+  if (!loaded->found && !may_begin_) return no_run(key_);
   if (auto checked = check(*loaded); !checked) return pass(checked);
   const auto sleeps = loaded->sleeping_until();
   if (sleeps && *sleeps > after(loaded->now, options_.wait_for_timers)) {
     return RunAccess::sleeping(*sleeps, 0, 0);
   }
   auto answer = reserve(*loaded);
+  if (!answer && answer.error().code == ErrorCode::not_found) return no_run(key_);
   if (!answer) return pass(answer);
   if (const auto* replay = std::get_if<Replay>(&*answer)) return replayed(*replay);
   return reserved(std::get<Reservation>(*answer));
@@ -168,7 +198,7 @@ Result<ReserveAnswer> Attempt::reserve(const LoadedRun& loaded) {
           key_.to_string(), fits.error().message);
     }
   }
-  ReserveHooks hooks;
+  ReserveHooks hooks{.may_begin = may_begin_};
   hooks.on_grant = [&](const ledger::Moment& moment, engine::Change& granted) {
     // A record that goes on has a row, by whoever began it, unless one of an earlier version died
     // too early; it does if it has changed since it was looked at.
@@ -335,13 +365,56 @@ Result<WorkflowRun> Attempt::settle_failure(Recorder& recorder, const Ending& en
 Result<WorkflowRun> Workflow::run(Store& store, std::string_view id,
                                   const RunOptions& options) const {
   if (auto valid = validate(); !valid) return pass(valid);
-  return internal::RunAccess::run(*this, store, key(name(), id, options.tenant), options);
+  return RunAccess::run(*this, store, key(name(), id, options.tenant), options);
 }
+
+Result<WorkflowRun> Workflow::resume(Store& store, std::string_view id,
+                                     const RunOptions& options) const {
+  if (auto valid = validate(); !valid) return pass(valid);
+  return RunAccess::resume(*this, store, key(name(), id, options.tenant), options);
+}
+
+std::future<Result<WorkflowRun>> Workflow::run_async(Executor& executor, std::string id,
+                                                     RunOptions options) const {
+  const Key run = key(name(), id, options.tenant);
+  const std::stop_token stop = options.stop;
+  return executor.call_async(
+      run.to_string(),
+      [workflow = *this, &store = executor.store(), id = std::move(id),
+       options = std::move(options)] { return workflow.run(store, id, options); },
+      stop);
+}
+
+std::future<Result<WorkflowRun>> Workflow::resume_async(Executor& executor, std::string id,
+                                                        RunOptions options) const {
+  const Key run = key(name(), id, options.tenant);
+  const std::stop_token stop = options.stop;
+  return executor.call_async(
+      run.to_string(),
+      [workflow = *this, &store = executor.store(), id = std::move(id),
+       options = std::move(options)] { return workflow.resume(store, id, options); },
+      stop);
+}
+
+namespace {
+
+Result<WorkflowRun> attempt(const Workflow::Impl& definition, Store::Impl& inside, Key key,
+                            const RunOptions& options, bool may_begin) {
+  if (auto valid = key.validate(); !valid) return pass(valid);
+  if (auto checked = workflow::check_run(options); !checked) return pass(checked);
+  return Attempt(definition, inside, std::move(key), options, may_begin).run();
+}
+
+}  // namespace
 
 Result<WorkflowRun> internal::RunAccess::run(const Workflow& workflow, Store& store, Key key,
                                              const RunOptions& options) {
-  if (auto valid = key.validate(); !valid) return pass(valid);
-  return Attempt(*workflow.impl_, Workflow::inside(store), std::move(key), options).run();
+  return attempt(*workflow.impl_, Workflow::inside(store), std::move(key), options, true);
+}
+
+Result<WorkflowRun> internal::RunAccess::resume(const Workflow& workflow, Store& store, Key key,
+                                                const RunOptions& options) {
+  return attempt(*workflow.impl_, Workflow::inside(store), std::move(key), options, false);
 }
 
 }  // namespace once

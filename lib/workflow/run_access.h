@@ -11,6 +11,9 @@ class RunAccess {
   // A run of a definition that was validated.
   [[nodiscard]] static Result<WorkflowRun> run(const Workflow& workflow, Store& store, Key key,
                                                const RunOptions& options);
+  // The same, but none is begun. Errors besides: not_found.
+  [[nodiscard]] static Result<WorkflowRun> resume(const Workflow& workflow, Store& store, Key key,
+                                                  const RunOptions& options);
   [[nodiscard]] static Store::Impl& inside(Store& store) { return Workflow::inside(store); }
 
   [[nodiscard]] static WorkflowRun finished(std::optional<Bytes> value,

@@ -21,6 +21,8 @@ class WorkflowRunner::Impl {
         workflows_(std::move(workflows)),
         options_(std::move(options)) {
     MutexLock lock(mutex_);
+    last_look_ = check_options();
+    if (!last_look_) return;
     try {
       thread_ = std::thread([this] { run(); });
     } catch (const std::system_error& error) {
@@ -57,6 +59,7 @@ class WorkflowRunner::Impl {
   }
 
  private:
+  [[nodiscard]] Result<void> check_options() const;
   void run();
   void look();
   void wake_sleepers();
@@ -84,6 +87,15 @@ class WorkflowRunner::Impl {
   Result<void> last_look_ ONCE_GUARDED_BY(mutex_);
   std::thread thread_ ONCE_GUARDED_BY(mutex_);
 };
+
+Result<void> WorkflowRunner::Impl::check_options() const {
+  if (options_.interval <= Duration::zero()) {
+    return fail(ErrorCode::invalid_argument,
+                "a runner that looks every {} ms; give an interval longer than 0",
+                options_.interval.count());
+  }
+  return workflow::check_given_back(options_.given_back);
+}
 
 // What is told of a look, or of waking sleepers in between.
 void WorkflowRunner::Impl::note(const Result<workflow::Resumption>& resumed, bool is_look) {

@@ -1,4 +1,7 @@
 // What is no workflow is refused before anything runs, and a changed one is noticed.
+#include <atomic>
+#include <limits>
+
 #include "fixture.h"
 
 using namespace once;
@@ -92,8 +95,14 @@ TEST_CASE("names, options and forms that make no sense are refused") {
     bad.node(name, {}, [] {});
     refused(bad);
   }
-  const std::vector<NodeRetry> retries{{.attempts = 0},     {.initial = -1ms}, {.longest = -1ms},
-                                       {.multiplier = 0.5}, {.jitter = 1.5},   {.jitter = -0.1}};
+  const std::vector<NodeRetry> retries{{.attempts = 0},
+                                       {.initial = -1ms},
+                                       {.longest = -1ms},
+                                       {.multiplier = 0.5},
+                                       {.jitter = 1.5},
+                                       {.jitter = -0.1},
+                                       {.multiplier = std::numeric_limits<double>::infinity()},
+                                       {.jitter = std::numeric_limits<double>::quiet_NaN()}};
   for (const NodeRetry& retry : retries) {
     Workflow bad("w");
     bad.node("a", {}, [] {}, {.retry = retry});
@@ -102,6 +111,7 @@ TEST_CASE("names, options and forms that make no sense are refused") {
   const std::vector<WorkflowOptions> options{{.strategy = CheckpointStrategy::timed(-1ms)},
                                              {.strategy = CheckpointStrategy::adaptive(0ms)},
                                              {.threads = 0},
+                                             {.threads = 1'000'000},
                                              {.lease = 0ms},
                                              {.retention = -1ms},
                                              {.retention = 0ms},
@@ -123,6 +133,38 @@ TEST_CASE("names, options and forms that make no sense are refused") {
   Store store = simulation.open();
   CHECK(error_of(good.run(store, "")) == ErrorCode::invalid_argument);
   CHECK(error_of(good.run(store, std::string(2000, 'i'))) == ErrorCode::limit_exceeded);
+}
+
+TEST_CASE("options of runs, of resuming and of runners that make no sense are refused") {
+  const Simulation simulation;
+  Store store = simulation.open();
+  std::atomic<int> runs = 0;
+  bool works = false;
+  Workflow workflow("w");
+  workflow.node("a", {}, [&]() -> Result<int> {
+    if (!works) return std::unexpected(work_retryable("later"));
+    return ++runs;
+  });
+  CHECK(error_of(workflow.run(store, "1")) == ErrorCode::work_retryable);
+  works = true;
+  const RunOptions early{.wait_for_timers = -1ms};
+  CHECK(error_of(workflow.run(store, "1", early)) == ErrorCode::invalid_argument);
+  CHECK(error_of(workflow.resume(store, "1", early)) == ErrorCode::invalid_argument);
+  CHECK(error_of(Workflow::resume_all(store, {workflow}, {}, early)) ==
+        ErrorCode::invalid_argument);
+  CHECK(error_of(Workflow::resume_all(store, {workflow}, {}, {}, -1ms)) ==
+        ErrorCode::invalid_argument);
+  {
+    WorkflowRunner eager(store, {workflow}, {.interval = 0ms, .given_back = 0ms});
+    eager.wake();
+    CHECK(error_of(eager.last_look()) == ErrorCode::invalid_argument);
+    WorkflowRunner early_one(store, {workflow}, {.given_back = -1ms});
+    early_one.wake();
+    CHECK(error_of(early_one.last_look()) == ErrorCode::invalid_argument);
+  }
+  CHECK(runs == 0);
+  value_of(workflow.run(store, "1"));
+  CHECK(runs == 1);
 }
 
 TEST_CASE("a long chain and a wide graph are checked without trouble") {
