@@ -1,9 +1,12 @@
 // Moves money between two banks, each with a store of its own, by two-phase commit: all of it or
 // nothing, whenever the program is killed.
 //
-//   transfer_two_phase FOLDER transfer ID AMOUNT   moves from alice (north) to bob (south), once an
-//   ID transfer_two_phase FOLDER recover              finishes what a killed program left
+//   transfer_two_phase FOLDER transfer ID AMOUNT   from alice (north) to bob (south), once an ID
+//   transfer_two_phase FOLDER recover
 //   transfer_two_phase FOLDER balances
+//
+// Whatever a killed program has left is finished by the next one that transfers or recovers, before
+// it does anything else.
 //
 // With ONCE_EXAMPLE_DIE=N in the environment it kills itself at the N-th moment of the transaction,
 // for seeing that nothing goes wrong then (transfer_two_phase_test.py does that for each N).
@@ -89,16 +92,6 @@ Result<Places> open(const std::string& folder) {
   return Places{.north = std::move(*north), .south = std::move(*south), .own = std::move(*own)};
 }
 
-once::CoordinatorOptions options() {
-  const char* die = std::getenv("ONCE_EXAMPLE_DIE");
-  if (die == nullptr) return {};
-  once::CoordinatorOptions options;
-  options.observer = [left = std::stoi(die)](const once::CoordinatorMoment&) mutable {
-    if (left-- == 0) std::raise(SIGKILL);
-  };
-  return options;
-}
-
 int failed(const once::Error& error) {
   std::cerr << to_string(error.code) << ": " << error.message << '\n';
   return 1;
@@ -109,6 +102,19 @@ int show(const once::TransactionReport& report) {
   if (!report.reason.empty()) std::cout << " (" << report.reason << ')';
   std::cout << (report.replayed ? " before\n" : "\n");
   return report.finished() ? 0 : 1;
+}
+
+once::CoordinatorOptions options() {
+  once::CoordinatorOptions options;
+  options.recovered = [](const once::Key&, const Result<once::TransactionReport>& report) {
+    report ? show(*report) : failed(report.error());
+  };
+  const char* die = std::getenv("ONCE_EXAMPLE_DIE");
+  if (die == nullptr) return options;
+  options.observer = [left = std::stoi(die)](const once::CoordinatorMoment&) mutable {
+    if (left-- == 0) std::raise(SIGKILL);
+  };
+  return options;
 }
 
 Result<std::int64_t> number(once::Store& store, const std::string& row, std::int64_t otherwise) {
@@ -131,25 +137,25 @@ int balances(Places& places) {
 int run(const std::string& folder, const std::string& what, int argc, char** argv) {
   auto places = open(folder);
   if (!places) return failed(places.error());
-  once::Coordinator coordinator(places->own, options());
-  for (auto& participant : {once::store_participant("debit", places->north, debit()),
-                            once::store_participant("credit", places->south, credit())}) {
-    if (auto added = coordinator.add(participant); !added) return failed(added.error());
-  }
+  if (what == "balances" && argc == 3) return balances(*places);
+  // Recovers what was left before it returns.
+  auto coordinator =
+      once::Coordinator::open(places->own,
+                              {once::store_participant("debit", places->north, debit()),
+                               once::store_participant("credit", places->south, credit())},
+                              options());
+  if (!coordinator) return failed(coordinator.error());
   if (what == "transfer" && argc == 5) {
     const Bytes amount = argv[4];
-    auto moved = coordinator.run(once::Key("", "transfer", argv[3]),
-                                 {{"debit", amount}, {"credit", amount}});
+    auto moved = coordinator->run(once::Key("", "transfer", argv[3]),
+                                  {{"debit", amount}, {"credit", amount}});
     return moved ? show(*moved) : failed(moved.error());
   }
   if (what == "recover" && argc == 3) {
-    auto recovered = coordinator.recover_all();
-    if (!recovered) return failed(recovered.error());
-    for (const auto& report : recovered->finished) show(report);
-    for (const auto& [key, error] : recovered->failed) failed(error);
-    return recovered->failed.empty() && recovered->pending.empty() ? 0 : 1;
+    auto left = coordinator->recover_all();
+    if (!left) return failed(left.error());
+    return left->failed.empty() && left->pending.empty() ? 0 : 1;
   }
-  if (what == "balances" && argc == 3) return balances(*places);
   std::cerr << "usage: transfer_two_phase FOLDER transfer ID AMOUNT | recover | balances\n";
   return 64;
 }

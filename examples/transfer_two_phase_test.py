@@ -46,8 +46,14 @@ class Transfer(unittest.TestCase):
             if done.returncode == 0:
                 break
             self.assertEqual(done.returncode, -signal.SIGKILL)
-            self.do("recover")
-            state = self.do("transfer", name, "1").stdout.split()[1]
+            # By itself, or before another one.
+            if moment % 2 == 0:
+                self.do("recover")
+            else:
+                self.do("transfer", "poor-%d" % moment, "1000")
+            again = self.do("transfer", name, "1").stdout
+            self.assertTrue(moment == 0 or again.endswith(" before\n"), again)
+            state = again.split()[1]
             moved += state == "committed"
             self.assertEqual(self.balances(),
                              {"alice": 100 - moved, "held": 0, "bob": 100 + moved}, name)

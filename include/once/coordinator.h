@@ -1,10 +1,10 @@
 // Coordinator: one transaction over several places, all of it or nothing, whatever dies when.
 //
-//   once::Coordinator coordinator(store);
-//   coordinator.add(once::store_participant("debit", north, take)).value();
-//   coordinator.add(once::store_participant("credit", south, give)).value();
-//   coordinator.recover_all().value();                       // what a crash left
-//   auto moved = coordinator.run("tx-9", {{"debit", "alice 30"}, {"credit", "bob 30"}});
+//   auto coordinator = once::Coordinator::open(      // and recovers what a crash left
+//       store, {once::store_participant("debit", north, take),
+//               once::store_participant("credit", south, give)});
+//   if (!coordinator) return handle(coordinator.error());
+//   auto moved = coordinator->run("tx-9", {{"debit", "alice 30"}, {"credit", "bob 30"}});
 //   if (moved && moved->commits()) tell_alice();
 //
 // Transaction::transact() is all that is needed within one store. A coordinator is for effects in
@@ -31,6 +31,11 @@
 //   - having voted yes they can commit, however often that has to be tried.
 // store_participant() and store_saga_step() keep these promises for effects in a Store.
 //
+// Recovery. A coordinator recovers by itself what a crash left, as
+// CoordinatorOptions::self_recovery says: by default before its first transaction, once, on the
+// thread that opens it or calls run() first; or on a thread of its own, again and again as long as
+// something is pending; or not at all. recover() and recover_all() do it by hand at any time.
+//
 // Thread-safe, but for moving and destroying. The Store must outlive the Coordinator. Functions
 // give the errors of once/store.h too.
 #pragma once
@@ -38,6 +43,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -57,6 +63,8 @@
 #include "once/transaction.h"
 
 namespace once {
+
+class Executor;
 
 inline constexpr std::size_t max_participant_name_bytes = 64;
 inline constexpr std::size_t max_participants = 1000;
@@ -173,6 +181,25 @@ struct TransactionReport {
   [[nodiscard]] std::vector<std::string> pending() const;
 };
 
+// When a coordinator recovers, without being told to, what a crash left. Each transaction is gone
+// on with as by recover(), but every participant is called once only, whatever settle_timeout says:
+// who does not acknowledge holds up nobody for longer than that call takes. What fails, or throws,
+// keeps nothing else; CoordinatorOptions::recovered is told.
+enum class SelfRecovery : std::uint8_t {
+  // Only recover() and recover_all() do.
+  none = 1,
+  // Once: within open(); else within the first run(), before its transaction begins, so that all
+  // participants have to be registered by then. Calls of run() on other threads do not wait for it,
+  // and the transaction that is run itself is left to that. recover_all() by hand before that, of
+  // what self_recovery_prefix names, takes its place. What stays pending is left to recover_all().
+  // If the store cannot be looked through, the next run() does it.
+  before_first = 2,
+  // On a thread, from open() or the first run() on: participants are called from it, also while
+  // run() calls others of them, or the same. At once, and then each recovery_interval as long as
+  // anything is pending, of what it found and of what run() has left since.
+  background = 3,
+};
+
 // What recover_all() found.
 struct RecoveryReport {
   std::vector<TransactionReport> finished{};
@@ -211,6 +238,14 @@ struct CoordinatorOptions {
   // somebody else, who was to be asked again to prepare counts as no, and what is decided and not
   // acknowledged is left to a later recover(). Who is being called is not cut off.
   std::stop_token stop{};
+  SelfRecovery self_recovery = SelfRecovery::before_first;
+  // Of what it looks for: the beginning of written keys (see ScanOptions::prefix). The first look
+  // costs one at each record that begins so, and at all there are without it.
+  Bytes self_recovery_prefix{};
+  Duration recovery_interval = std::chrono::seconds(30);  // in the background; longer than 0
+  // Told what came of each transaction that was gone on with so: on the thread that did. Must not
+  // throw.
+  std::function<void(const Key&, const Result<TransactionReport>&)> recovered{};
   // Between tries: the first pause, what each multiplies the one before by, and the longest. Of
   // each a random half is left out, so that many do not come at once.
   Duration first_pause = std::chrono::milliseconds(50);
@@ -224,14 +259,22 @@ class Coordinator {
  public:
   class Impl;
 
-  // Not checked here: every function gives invalid_argument for options that cannot be.
+  // A coordinator with these participants, that has recovered what a crash left, or has begun to
+  // (SelfRecovery). Errors: those of add(); of self-recovery only that the store cannot be looked
+  // through.
+  static Result<Coordinator> open(Store& store, std::vector<Participant> participants,
+                                  CoordinatorOptions options = {});
+  // Without participants: add() them before the first run(). Not checked here: every function gives
+  // invalid_argument for options that cannot be.
   explicit Coordinator(Store& store, CoordinatorOptions options = {});
   Coordinator(Coordinator&&) noexcept;
   Coordinator& operator=(Coordinator&&) noexcept;
+  // Ends its thread, if it has one, after the call of a participant that is under way.
   ~Coordinator();
 
   // Registers a participant. Recovery needs all that unfinished transactions name, so do this
-  // first. Errors: invalid_argument (name malformed or taken, a callable missing).
+  // before anything else: a transaction that names another one is left as it is. Errors:
+  // invalid_argument (name malformed or taken, a callable missing).
   Result<void> add(Participant participant);
 
   // Carries the transaction `key` out, or answers what became of it. Returns when all have
@@ -251,6 +294,12 @@ class Coordinator {
   Result<TransactionReport> run(const Key& key, std::initializer_list<Part> parts) {
     return run(key, std::span<const Part>(parts.begin(), parts.size()));
   }
+  // run() on a thread of `executor` (once/execute.h), on the terms of Executor::call_async(): a
+  // call that CoordinatorOptions::stop cancels before it has begun does not run, and the future has
+  // the error `cancelled` at once. The coordinator must outlive the call, and not be moved
+  // meanwhile.
+  std::future<Result<TransactionReport>> run_async(Executor& executor, Key key,
+                                                   std::vector<Part> parts);
 
   // Finishes the transaction `key` if a crash or a participant left it: without a decision it is
   // aborted, with one that is called for again. One that is finished is reported as it is.
@@ -261,8 +310,8 @@ class Coordinator {
   // recover() for all unfinished transactions whose written key begins with `prefix` (see
   // ScanOptions::prefix). One that fails does not keep the others, nor does a record that cannot be
   // read (RecoveryReport::unreadable). Costs a look at every record under the prefix, and at all
-  // there are when one of those cannot be read. To be called after opening, and now and then while
-  // something is pending.
+  // there are when one of those cannot be read. To be called now and then while something is
+  // pending, and after opening where SelfRecovery does not see to that.
   Result<RecoveryReport> recover_all(std::string_view prefix = {});
 
   // Where a transaction stands; nullopt when there is no such one.

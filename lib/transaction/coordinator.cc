@@ -2,6 +2,7 @@
 #include "once/coordinator.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 #include <utility>
@@ -11,9 +12,11 @@
 #include "base/random.h"
 #include "base/saturating.h"
 #include "ledger/transitions.h"
+#include "once/execute.h"
 #include "store/limit_checks.h"
 #include "store/store_impl.h"
 #include "transaction/drive.h"
+#include "transaction/self_recovery.h"
 #include "transaction/transaction_log.h"
 
 namespace once {
@@ -88,12 +91,24 @@ std::vector<std::string> TransactionReport::pending() const {
 class Coordinator::Impl {
  public:
   Impl(Store& store, Store::Impl& inside, CoordinatorOptions chosen)
-      : store_(store), inside_(inside), options_(std::move(chosen)) {}
+      : store_(store),
+        inside_(inside),
+        options_(std::move(chosen)),
+        recoverer_(inside, options_,
+                   {.find = [this] { return find_unfinished(); },
+                    .go_on = [this](const Key& key) { return recover_by_itself(key); }}) {
+    brief_.settle_timeout = Duration(0);
+    brief_.stop = recoverer_.stop();
+  }
 
+  [[nodiscard]] Result<void> check_process() const { return inside_.check_process(); }
+  [[nodiscard]] std::stop_token stop() const { return options_.stop; }
   Result<void> add(Participant participant);
   Result<TransactionReport> run(const Key& key, std::span<const Part> parts);
-  Result<TransactionReport> recover(const Key& key);
+  Result<TransactionReport> recover(const Key& key) { return recover(key, options_); }
   Result<RecoveryReport> recover_all(std::string_view prefix);
+  // Begins to recover by itself.
+  Result<void> begin();
   Result<std::optional<TransactionReport>> report(const Key& key);
 
   // For the functions that need no coordinator.
@@ -110,21 +125,32 @@ class Coordinator::Impl {
   // a plan already.
   Result<Started> start(const Key& key, const Log& log, Duration wait);
   Result<Started> try_start(const Key& key, const ReserveOptions& request, const Log& log);
-  Result<TransactionReport> drive(const Reservation& reservation, bool fresh, Log log);
-  Result<TransactionReport> drive_on(const Reservation& reservation, const Plan& plan);
-  Result<TransactionReport> take_and_drive(const Key& key, const Plan& plan, Duration wait);
+  // As `options` say of times and stops.
+  Result<TransactionReport> drive(const Reservation& reservation, bool fresh, Log log,
+                                  const CoordinatorOptions& options);
+  Result<TransactionReport> drive_on(const Reservation& reservation, const Plan& plan,
+                                     const CoordinatorOptions& options);
+  Result<TransactionReport> take_and_drive(const Key& key, const Plan& plan, Duration wait,
+                                           const CoordinatorOptions& options);
+  Result<TransactionReport> recover(const Key& key, const CoordinatorOptions& options);
   Result<std::optional<TransactionReport>> replayed(const Key& key);
   Result<std::optional<Log>> log_of(const Key& key);
   // The keys under `prefix` that are not finished. What cannot be read is told in `unreadable`.
   Result<std::vector<Key>> unfinished(std::string_view prefix, std::vector<Error>& unreadable);
   void observe(bool before, const Key& key) const;
 
+  // What the coordinator does without being told to.
+  Result<std::vector<Key>> find_unfinished();
+  bool recover_by_itself(const Key& key);
+
   Store& store_;
   Store::Impl& inside_;
   const CoordinatorOptions options_;
+  CoordinatorOptions brief_ = options_;  // each participant is called once
   Mutex mutex_;
   std::map<std::string, std::shared_ptr<const Participant>, std::less<>> participants_
       ONCE_GUARDED_BY(mutex_);
+  transaction::SelfRecoverer recoverer_;  // last: its thread uses all of the others
 };
 
 namespace {
@@ -182,11 +208,21 @@ Result<void> Coordinator::Impl::check_options() const {
                         "a timeout or pause of {} ms is less than none", time.count());
     }
   }
-  if (!(options_.pause_factor >= 1)) {
+  if (!(options_.pause_factor >= 1 && std::isfinite(options_.pause_factor))) {
     return once::fail(ErrorCode::invalid_argument,
-                      "a pause_factor of {} makes pauses shorter; give 1 or more",
+                      "a pause_factor of {} makes pauses shorter, or has no end; give 1 or more",
                       options_.pause_factor);
   }
+  if (options_.self_recovery < SelfRecovery::none ||
+      options_.self_recovery > SelfRecovery::background) {
+    return once::fail(ErrorCode::invalid_argument, "self_recovery is none of its three values");
+  }
+  if (options_.recovery_interval <= Duration::zero()) {
+    return once::fail(ErrorCode::invalid_argument,
+                      "a recovery_interval of {} ms is none; give one longer than 0",
+                      options_.recovery_interval.count());
+  }
+  if (auto text = spelled(options_.self_recovery_prefix); !text) return pass(text);
   return check_retention(options_.retention);
 }
 
@@ -357,24 +393,25 @@ Result<std::optional<Log>> Coordinator::Impl::log_of(const Key& key) {
 }
 
 Result<TransactionReport> Coordinator::Impl::drive(const Reservation& reservation, bool fresh,
-                                                   Log log) {
+                                                   Log log, const CoordinatorOptions& options) {
   auto participants = participants_of(reservation.key, log.plan);
   if (!participants) return pass(participants);
-  Drive drive(inside_, options_, std::move(*participants), reservation, std::move(log));
+  Drive drive(inside_, options, std::move(*participants), reservation, std::move(log));
   if (auto driven = drive.run(fresh); !driven) return pass(driven);
   return drive.report();
 }
 
 // Goes on with what somebody else left of `plan`.
 Result<TransactionReport> Coordinator::Impl::drive_on(const Reservation& reservation,
-                                                      const Plan& plan) {
+                                                      const Plan& plan,
+                                                      const CoordinatorOptions& options) {
   auto log = log_of(reservation.key);
   if (!log) {
     // There may be a decision in it: not released, so that nothing forgets it or gives it away.
     transaction::give_back(inside_, reservation);
     return pass(log);
   }
-  if (*log && (*log)->plan == plan) return drive(reservation, false, std::move(**log));
+  if (*log && (*log)->plan == plan) return drive(reservation, false, std::move(**log), options);
   // Taken over from somebody who does not coordinate, or released by hand and asked for anew.
   (void)store_.release(reservation, "it is no transaction, or one with other parts");
   return other_use(reservation.key);
@@ -401,11 +438,22 @@ Result<TransactionReport> Coordinator::Impl::run(const Key& asked, std::span<con
   if (auto checked = check_options(); !checked) return pass(checked);
   auto plan = plan_of(key, parts);
   if (!plan) return pass(plan);
-  return take_and_drive(key, *plan, options_.wait);
+  // What cannot be recovered now keeps no other transaction.
+  (void)recoverer_.begin(&key);
+  Result<TransactionReport> done;
+  try {
+    done = take_and_drive(key, *plan, options_.wait, options_);
+  } catch (...) {
+    recoverer_.leave(key);
+    throw;
+  }
+  if (!done || !done->finished()) recoverer_.leave(key);
+  return done;
 }
 
 Result<TransactionReport> Coordinator::Impl::take_and_drive(const Key& key, const Plan& plan,
-                                                            Duration wait) {
+                                                            Duration wait,
+                                                            const CoordinatorOptions& options) {
   const auto nonce = random_id();
   Log log{.plan = plan, .nonce = Bytes(nonce.begin(), nonce.end()), .decision = {}, .progress = {}};
   log.progress.resize(plan.size());
@@ -413,8 +461,8 @@ Result<TransactionReport> Coordinator::Impl::take_and_drive(const Key& key, cons
     auto started = start(key, log, wait);
     if (!started) return pass(started);
     if (const auto* reservation = std::get_if<Reservation>(&*started)) {
-      if (reservation->attempt != 1) return drive_on(*reservation, plan);
-      return drive(*reservation, true, std::move(log));
+      if (reservation->attempt != 1) return drive_on(*reservation, plan, options);
+      return drive(*reservation, true, std::move(log), options);
     }
     auto finished = replayed(key);
     if (!finished) return pass(finished);
@@ -422,7 +470,8 @@ Result<TransactionReport> Coordinator::Impl::take_and_drive(const Key& key, cons
   }
 }
 
-Result<TransactionReport> Coordinator::Impl::recover(const Key& asked) {
+Result<TransactionReport> Coordinator::Impl::recover(const Key& asked,
+                                                     const CoordinatorOptions& options) {
   // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
   const Key key = asked;
   if (auto checked = check_options(); !checked) return pass(checked);
@@ -438,7 +487,7 @@ Result<TransactionReport> Coordinator::Impl::recover(const Key& asked) {
   if (!*log) return no_transaction(key);
   // Before it is taken over: nothing may change when somebody is missing.
   if (auto known = participants_of(key, (*log)->plan); !known) return pass(known);
-  return take_and_drive(key, (*log)->plan, Duration(0));
+  return take_and_drive(key, (*log)->plan, Duration(0), options);
 }
 
 Result<std::vector<Key>> Coordinator::Impl::unfinished(std::string_view prefix,
@@ -487,7 +536,39 @@ Result<RecoveryReport> Coordinator::Impl::recover_all(std::string_view prefix) {
       all.failed.emplace_back(key, std::move(recovered.error()));
     }
   }
+  for (const TransactionReport& report : all.pending) recoverer_.leave(report.key);
+  for (const Key& key : all.busy) recoverer_.leave(key);
+  for (const auto& [key, error] : all.failed) recoverer_.leave(key);
+  if (options_.self_recovery_prefix.starts_with(prefix)) recoverer_.was_found();
   return all;
+}
+
+Result<void> Coordinator::Impl::begin() {
+  if (auto checked = check_options(); !checked) return checked;
+  return recoverer_.begin(nullptr);
+}
+
+Result<std::vector<Key>> Coordinator::Impl::find_unfinished() {
+  std::vector<Error> unreadable;
+  return unfinished(options_.self_recovery_prefix, unreadable);
+}
+
+bool Coordinator::Impl::recover_by_itself(const Key& key) {
+  Result<TransactionReport> done;
+  try {
+    done = recover(key, brief_);
+  } catch (...) {
+    done = once::fail(ErrorCode::unknown,
+                      "somebody who was called while transaction {} was recovered threw an "
+                      "exception; recover it again",
+                      key.to_string());
+  }
+  // Of other keys nothing is told, nor of what somebody else has finished, or is at.
+  if (!done && done.error().code == ErrorCode::not_found) return true;
+  if (!done && done.error().code == ErrorCode::busy) return false;
+  if (done && done->replayed) return true;
+  if (options_.recovered) options_.recovered(key, done);
+  return done && done->finished();
 }
 
 Result<std::optional<TransactionReport>> Coordinator::Impl::report(const Key& key) {
@@ -498,7 +579,19 @@ Coordinator::Coordinator(Store& store, CoordinatorOptions options)
     : impl_(std::make_unique<Impl>(store, *store.impl_, std::move(options))) {}
 Coordinator::Coordinator(Coordinator&&) noexcept = default;
 Coordinator& Coordinator::operator=(Coordinator&&) noexcept = default;
-Coordinator::~Coordinator() = default;
+Coordinator::~Coordinator() {
+  if (impl_ && !impl_->check_process()) (void)impl_.release();  // the parent's; see Store::let_go()
+}
+
+Result<Coordinator> Coordinator::open(Store& store, std::vector<Participant> participants,
+                                      CoordinatorOptions options) {
+  Coordinator coordinator(store, std::move(options));
+  for (Participant& participant : participants) {
+    if (auto added = coordinator.add(std::move(participant)); !added) return pass(added);
+  }
+  if (auto begun = coordinator.impl_->begin(); !begun) return pass(begun);
+  return coordinator;
+}
 
 Result<void> Coordinator::add(Participant participant) {
   return impl_->add(std::move(participant));
@@ -506,6 +599,15 @@ Result<void> Coordinator::add(Participant participant) {
 
 Result<TransactionReport> Coordinator::run(const Key& key, std::span<const Part> parts) {
   return impl_->run(key, parts);
+}
+
+std::future<Result<TransactionReport>> Coordinator::run_async(Executor& executor, Key key,
+                                                              std::vector<Part> parts) {
+  std::string of = key.to_string();
+  return executor.call_async(
+      std::move(of),
+      [this, key = std::move(key), parts = std::move(parts)] { return run(key, parts); },
+      impl_->stop());
 }
 
 Result<TransactionReport> Coordinator::recover(const Key& key) {

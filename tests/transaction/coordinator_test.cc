@@ -324,7 +324,8 @@ TEST_CASE("who asks again with the key of a transaction that crashed finishes it
     CHECK_THROWS_AS((void)crashing.run("decided", three), Crash);
   }
   {
-    Coordinator crashing = stage.coordinator({.observer = crash_at("decision", "", true)});
+    Coordinator crashing = stage.coordinator(
+        {.self_recovery = SelfRecovery::none, .observer = crash_at("decision", "", true)});
     CHECK_THROWS_AS((void)crashing.run("open", three), Crash);
   }
   Coordinator coordinator = stage.coordinator();
@@ -497,7 +498,8 @@ TEST_CASE("recovery does nothing while a participant is not registered, or is of
     CHECK_THROWS_AS((void)crashing.run("t", three), Crash);
   }
   {
-    Coordinator crashing = stage.coordinator({.observer = crash_at("decision", "", false)});
+    Coordinator crashing = stage.coordinator(
+        {.self_recovery = SelfRecovery::none, .observer = crash_at("decision", "", false)});
     CHECK_THROWS_AS((void)crashing.run("u", {{"debit", ""}}), Crash);
   }
   stage.take_calls();
@@ -551,7 +553,8 @@ TEST_CASE("one key, one transaction") {
 TEST_CASE("recover_all finds those under a prefix") {
   Stage stage;
   for (const char* tenant : {"a", "b"}) {
-    Coordinator crashing = stage.coordinator({.observer = crash_at("decision", "", false)});
+    Coordinator crashing = stage.coordinator(
+        {.self_recovery = SelfRecovery::none, .observer = crash_at("decision", "", false)});
     CHECK_THROWS_AS((void)crashing.run(Key(tenant, "transfer", "1"), three), Crash);
   }
   Coordinator coordinator = stage.coordinator();
