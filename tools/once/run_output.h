@@ -2,8 +2,8 @@
 //
 //   offset size
 //   0      1    version of this layout, 1
-//   1      4    exit code as the shell tells it (128 + signal for a command that was killed, 124 for
-//               one that --timeout ended)
+//   1      4    exit code as the shell tells it: 128 + signal for a command that was killed, 124
+//               for one that --timeout ended
 //   5      4    length of what it wrote to stdout, n
 //   9      n    what it wrote to stdout
 //   9+n    4    length of what it wrote to stderr, m
