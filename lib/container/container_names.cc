@@ -52,7 +52,10 @@ Result<std::vector<Container::LogEnd>> Container::finish_other_logs(const std::s
   }
   for (const LogEnd& other : others) {
     MutexLock lock(other.file->mutex);
-    set_durable(*other.file, other.end);
+    if (!set_durable(*other.file, other.end)) continue;
+    // The journal will say so, too; but not if the new log does not come about.
+    auto noted = write_note(*other.file, other.file->position);
+    if (!noted) return pass(noted);
   }
   return others;
 }

@@ -118,12 +118,8 @@ Result<Container::DamagedLog> Container::read_damaged_log(const std::string& pat
     if (offset < expected) continue;
     if (offset > stream.size()) break;  // nobody has written that much into these extents
     if (offset > expected) {
-      // Damage if somebody says that it was on disk; else the end, behind which nothing counts.
-      const bool durable =
-          known > expected || std::any_of(at, found.end(), [&](const Found& later) {
-            return later.envelope.durable > expected;
-          });
-      if (!durable) break;
+      // Nobody may say that what is missing was on disk: then a power cut may have left this, and
+      // opening ends the log before. Or it was acknowledged as buffered, and is damaged.
       missing(offset - expected);
       log.bytes.resize(offset, '\0');
     }

@@ -43,6 +43,7 @@
 
 #include "container/device.h"
 #include "container/layout.h"
+#include "container/search_limit.h"
 #include "once/bytes.h"
 
 namespace once::container {
@@ -72,24 +73,6 @@ inline constexpr std::size_t sync_note_bytes = 32;
 // What the note at the start of `bytes` says; 0: there is none of this file.
 [[nodiscard]] std::uint64_t noted_durable(std::string_view bytes, std::uint64_t file,
                                           std::uint64_t seed);
-
-// What may be read in search of envelopes where anything can stand. Whoever has bytes stored can
-// make them look like the beginnings of many large envelopes of the log that they get into, and
-// only the checksum at the end of each tells better: that many bytes times that many beginnings.
-class SearchLimit {
- public:
-  explicit SearchLimit(std::uint64_t capacity) : left_(8 * capacity) {}
-  // False: there has been enough. Envelopes do not overlap, so those that were written do not cost
-  // more than the log has bytes.
-  bool spend(std::uint64_t bytes) {
-    const bool enough = bytes <= left_;
-    left_ -= enough ? bytes : left_;
-    return enough;
-  }
-
- private:
-  std::uint64_t left_;
-};
 
 // Where in the extents an offset of the log is to be found: one in some kilobytes of envelopes.
 struct LogMark {

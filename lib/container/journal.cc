@@ -8,6 +8,7 @@
 #include "base/coding.h"
 #include "base/error.h"
 #include "container/digest.h"
+#include "container/search_limit.h"
 
 namespace once::container {
 namespace {
@@ -117,6 +118,7 @@ Result<void> Journal::check_end(const std::string* copies, std::uint64_t generat
                 slot_.copies[0] + position_, slot_.copies[1] + position_);
   };
   if (sequence_ == 0) return damaged();  // a slot in use begins with a snapshot
+  SearchLimit limit(slot_.length);
   for (int i = 0; i < 2; ++i) {
     const std::string_view copy(copies[i]);
     for (std::uint64_t at = position_ + alignment; at + header_bytes < copy.size();
@@ -131,6 +133,8 @@ Result<void> Journal::check_end(const std::string* copies, std::uint64_t generat
       const bool later = kind == 0 && written != 0 && written <= generation &&
                          sequence > sequence_ + 1 && durable > sequence_ && durable < sequence &&
                          length < copy.size();
+      // Too much that looks like it is no end of a journal either.
+      if (later && !limit.spend(frame_bytes(length))) return damaged();
       if (later && parse(copy.substr(at), seed_)) return damaged();
     }
   }

@@ -7,10 +7,18 @@
 
 #include "base/error.h"
 #include "container/journal.h"
+#include "container/search_limit.h"
 #include "container/slot_label.h"
 
 namespace once::container {
 namespace {
+
+// Each turn to a longer slot, and each move of one, may leave a label behind; nobody has so many.
+constexpr std::size_t most_labels = 1000;
+
+std::unexpected<Error> too_many(const Device& device) {
+  return fail(ErrorCode::damaged, "too much in {} looks like a journal", device.name());
+}
 
 Result<std::vector<SlotLabel>> find_labels(Device& device) {
   auto size = device.size();
@@ -26,7 +34,10 @@ Result<std::vector<SlotLabel>> find_labels(Device& device) {
     for (std::uint64_t end = block_bytes; end <= piece.size(); end += block_bytes) {
       const auto bytes = std::string_view(piece).substr(end - slot_label_bytes, slot_label_bytes);
       const auto label = parse_slot_label(bytes, start + end);
-      if (label && std::ranges::find(labels, *label) == labels.end()) labels.push_back(*label);
+      if (!label) continue;
+      const bool known = std::ranges::find(labels, *label) != labels.end();
+      if (!known && labels.size() == most_labels) return too_many(device);
+      if (!known) labels.push_back(*label);
     }
   }
   return labels;
@@ -57,6 +68,9 @@ Reach reach_of(Device& device, const Superblock& superblock) {
 Result<Superblock> find_lost_superblock(Device& device) {
   auto labels = find_labels(device);
   if (!labels) return pass(labels);
+  auto size = device.size();
+  if (!size) return pass(size);
+  SearchLimit limit(*size);
   Superblock best;
   Reach furthest;
   for (const SlotLabel& label : *labels) {
@@ -69,6 +83,8 @@ Result<Superblock> find_lost_superblock(Device& device) {
     superblock.generation = highest_generation;
     superblock.slots[0] = superblock.slots[1] = label.slot;
     if (!decode_superblock(encode(superblock))) continue;  // it says what cannot be
+    if (label.slot.length > *size) continue;  // the file was cut
+    if (!limit.spend(2 * label.slot.length)) return too_many(device);
     const Reach reach = reach_of(device, superblock);
     if (reach <= furthest) continue;
     furthest = reach;

@@ -27,7 +27,7 @@ struct Relay::Impl::Pass {
   std::uint64_t begun = 0;
   bool looked = false;            // at what there is
   Duration end{};                 // then: when `longest` is over
-  std::set<std::uint64_t> early;  // begun before the end, and not back
+  std::set<std::uint64_t> early{};  // begun before the end, and not back
   bool ended = false;
   Duration next_look{};  // without being woken
   std::uint64_t seen_commits = 0;

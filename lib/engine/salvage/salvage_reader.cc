@@ -13,6 +13,7 @@
 #include "engine/embedded/row_writes.h"
 #include "engine/embedded/status.h"
 #include "engine/embedded/threads_env.h"
+#include "engine/salvage/merged_twice.h"
 #include "engine/salvage/new_manifest.h"
 #include "model/key_codec.h"
 #include "model/meta.h"
@@ -288,14 +289,15 @@ SalvageReader::Listed SalvageReader::compare_with_list() {
 Result<void> SalvageReader::open_rebuilt() {
   rebuilt_ = true;
   auto shown = shown_files();
-  std::vector<ListedTable> listed;
+  std::vector<FoundTable> found;
   std::uint64_t next_number = 2;
   for (const auto& [name, size] : files_->names()) {
     next_number = std::max(next_number, number_in(name) + 2);
     if (!is_table_name(name)) continue;
-    auto table = list_table(*shown->table(name), number_in(name), size);
+    const auto there = shown->table(name);
+    auto table = list_table(*there, number_in(name), size);
     if (table && table->family < tables.size()) {
-      listed.push_back(std::move(*table));
+      found.push_back({.listed = std::move(*table), .contents = contents_of(*there)});
     } else {
       lost_tables_ = true;
       losses_.push_back({.why = fmt::format("of the table file {} it cannot be told whose rows it "
@@ -303,7 +305,15 @@ Result<void> SalvageReader::open_rebuilt() {
                                             name)});
     }
   }
-  if (listed.empty() && logs_.empty()) {
+  for (const LeftOut& table : leave_out_merged_twice(found)) {
+    if (table.missing_keys == 0) continue;
+    lost_tables_ = true;
+    losses_.push_back(
+        {.why = fmt::format("the table file {:06}.sst, which had been merged into newer ones, was "
+                            "left out with {} keys that these do not have",
+                            table.number, table.missing_keys)});
+  }
+  if (found.empty() && logs_.empty()) {
     return fail(ErrorCode::damaged,
                 "{} is damaged: neither the list of files of the store nor any of its tables and "
                 "logs can be read; restore a backup. Nothing was changed",
@@ -314,6 +324,8 @@ Result<void> SalvageReader::open_rebuilt() {
   for (const Table table : tables) families.push_back(family_name(table));
   const std::string name = fmt::format("MANIFEST-{:06}", next_number - 1);
   shown->put("CURRENT", name + "\n");
+  std::vector<ListedTable> listed;
+  for (FoundTable& table : found) listed.push_back(std::move(table.listed));
   shown->put(name, make_manifest(families, listed, next_number));
   const auto status = open_database(shown);
   if (!status.ok()) return std::unexpected(to_error(status, "salvaging " + path_));
