@@ -159,6 +159,7 @@ CoordinatorOptions Site::coordinator_options() {
           .retention = 24h * 365,
           .settle_timeout = 0ms,
           .wait = 0ms,
+          .self_recovery = SelfRecovery::none,
           .observer = [this](const CoordinatorMoment&) {
             if (mood_.moments >= 0 && mood_.moments-- == 0) throw std::runtime_error("ends here");
           }};
