@@ -25,8 +25,8 @@ struct Relay::Impl::Pass {
   std::size_t bytes = 0;  // of the batch
   Duration batch_end{};   // when it is to be noted, since boot
   std::uint64_t begun = 0;
-  bool looked = false;            // at what there is
-  Duration end{};                 // then: when `longest` is over
+  bool looked = false;              // at what there is
+  Duration end{};                   // then: when `longest` is over
   std::set<std::uint64_t> early{};  // begun before the end, and not back
   bool ended = false;
   Duration next_look{};  // without being woken
