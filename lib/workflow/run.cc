@@ -161,7 +161,6 @@ Result<WorkflowRun> Attempt::replayed(const Replay& replay) {
 Result<WorkflowRun> Attempt::run() {
   auto loaded = workflow::load_run(inside_, key_);
   if (!loaded) return pass(loaded);
-  if (!loaded->found && !may_begin_) return no_run(key_);
   if (auto checked = check(*loaded); !checked) return pass(checked);
   const auto sleeps = loaded->sleeping_until();
   if (sleeps && *sleeps > after(loaded->now, options_.wait_for_timers)) {

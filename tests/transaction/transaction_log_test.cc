@@ -90,7 +90,7 @@ TEST_CASE("damage and newer versions are told, wherever they are") {
 
 TEST_CASE("other parts, names, kinds and orders have other fingerprints") {
   Plan other = plan;
-  other[0].payload = "x";
+  other[0].payload = Bytes("x");
   CHECK(fingerprint_of(other) != fingerprint_of(plan));
   other = plan;
   other[0].saga = true;

@@ -1,7 +1,9 @@
 // Going on with one run, by its id; and the forms with futures.
 #include <atomic>
+#include <functional>
 #include <future>
 #include <thread>
+#include <utility>
 
 #include "fixture.h"
 
@@ -79,27 +81,59 @@ TEST_CASE("what was never begun, was removed, or is over is not found, and not b
   CHECK(order.book.count("a") == 2);
 }
 
-TEST_CASE("a run that goes while it is about to be resumed is not begun anew without its input") {
-  // Removed by the node of another run: after resume_all() has found it, and before it comes to it.
-  const Simulation simulation;
-  Store store = simulation.open();
-  bool works = false;
+TEST_CASE("a run that ends and is forgotten while somebody waits to resume it is not begun anew") {
+  Order order;
+  order.works = true;
+  const Key key = Workflow::key("order", "42");
+  const Reservation held = reserved(order.store.reserve(key));
+  Result<WorkflowRun> resumed;
+  std::thread waiting([&] { resumed = order.resume({.wait = 1h}); });
+  value_of(order.store.complete(held, Outcome::success(), {.retention = 0ms}));
+  waiting.join();
+  CHECK(error_of(resumed) == ErrorCode::not_found);
+  CHECK(order.book.order().empty());
+  CHECK(value_of(order.store.status(key)) == KeyStatus::expired);
+}
+
+TEST_CASE("a run that goes while resume_all comes to it is not begun anew, without its input") {
+  // Whether its owner lives is asked between the two looks at it.
+  struct Meddling final : Processes {
+    Holder self() const override { return processes.self(); }
+    Liveness liveness(const Holder& holder) const override {
+      if (meddle) std::exchange(meddle, {})();
+      return processes.liveness(holder);
+    }
+    SimulatedProcesses processes{101};
+    mutable std::function<void()> meddle{};
+  };
+  const TemporaryDirectory directory(quick_place());
+  Simulation simulation;
   std::vector<Bytes> inputs;
   Workflow workflow("w");
-  workflow.node("a", {}, [&](NodeContext& node) -> Result<void> {
-    inputs.push_back(node.run_input().value_or("none"));
-    if (!works) return std::unexpected(work_retryable("later"));
-    value_of(store.remove(Workflow::key("w", node.run_id() == "1" ? "2" : "1")));
-    return {};
-  });
-  for (const char* id : {"1", "2"}) {
-    CHECK(error_of(workflow.run(store, id, {.input = id})) == ErrorCode::work_retryable);
+  workflow.node("a", {},
+                [&](NodeContext& node) { inputs.push_back(node.run_input().value_or("none")); });
+  auto faults = std::make_shared<WorkflowFaults>();
+  faults->die("a", NodeMoment::before_effect);
+  {
+    Store store = simulation.open(directory.file("store"));
+    CHECK_FALSE(workflow.run(store, "1", {.input = "i", .faults = faults}));
   }
-  works = true;
-  inputs.clear();
-  value_of(Workflow::resume_all(store, {workflow}));
-  CHECK(inputs == std::vector<Bytes>{"1"});
-  CHECK(value_of(store.status(Workflow::key("w", "2"))) == KeyStatus::none);
+  auto processes = std::make_shared<Meddling>();
+  processes->processes.set(100, Liveness::dead);
+  Options options = simulation.options();
+  options.processes = processes;
+  Store store = value_of(Store::open(directory.file("store"), options));
+  const Key key = Workflow::key("w", "1");
+  processes->meddle = [&] { CHECK(value_of(store.remove(key))); };
+  std::vector<ErrorCode> told;
+  value_of(Workflow::resume_all(store, {workflow}, [&](const Key&, const Result<WorkflowRun>& run) {
+    told.push_back(run ? ErrorCode{} : run.error().code);
+    return true;
+  }));
+  CHECK_FALSE(processes->meddle);
+  CHECK(told == std::vector<ErrorCode>{ErrorCode::not_found});
+  CHECK(inputs.empty());
+  CHECK(value_of(store.status(key)) == KeyStatus::none);
 }
 
 TEST_CASE("a resume gives what is kept, what is in doubt, and until when a run sleeps") {
