@@ -1,4 +1,6 @@
-// Any bytes as the store's own facts (the clock's mark, numbers): there is one encoding for each.
+// Any bytes as the store's own facts (the clock's mark, numbers, tallies with their names): there
+// is one encoding for each.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -22,6 +24,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   } else {
     ONCE_CHECK(input.size() != 8);
     ONCE_CHECK(number.error().code == ErrorCode::damaged);
+  }
+  // A tally has so many bytes; what is before it is its name.
+  const std::size_t split = input.size() - std::min(input.size(), model::tally_bytes);
+  if (const auto label = model::decode_tally(input.substr(0, split), input.substr(split))) {
+    ONCE_CHECK(model::encode_tally_name(*label) == input.substr(0, split));
+    ONCE_CHECK(model::encode_tally(label->tally) == input.substr(split));
+  } else {
+    ONCE_CHECK(label.error().code == ErrorCode::damaged ||
+               label.error().code == ErrorCode::newer_format);
   }
   return 0;
 }

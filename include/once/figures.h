@@ -7,8 +7,9 @@
 //
 // What was done is counted as it happens, in this process: a counter is one relaxed addition to a
 // place that few threads share, so that counting can be left on (Options::figures;
-// bench/figures_cost.cc measures it). What there is in the store, Figures::stats, is found by
-// reading its rows, which costs in proportion to them, and can be left out.
+// bench/figures_cost.cc measures it). What was done by all processes together is Stats::ever
+// (once/report.h). What there is in the store, Figures::stats, is found by reading its rows, which
+// costs in proportion to them, and can be left out.
 //
 // The labels, pairs of tenant and operation, are as many as there are, up to max_figure_labels:
 // those that come later are counted together, as `others`. So a tenant a user does not make the
@@ -69,32 +70,12 @@ struct Latencies {
 };
 
 // What was done since the store was opened.
-struct Counts {
-  std::uint64_t executions = 0;  // reservations won, and transactions committed
-  std::uint64_t replays = 0;     // answered from the store
-  std::uint64_t busy = 0;        // refused: somebody held the key
-  std::uint64_t mismatches = 0;  // refused: the question differed
-  std::uint64_t in_doubt = 0;    // refused: nobody knows whether it happened
-  std::uint64_t fenced = 0;      // refused: the reservation was lost to another
+struct Counts : Tally {
   Latencies execute{};  // from winning the key to having kept the outcome, the work included
   Latencies commit{};   // from asking to having it on disk, waiting for others included
 
-  // Times that somebody asked for what was done, or was being done, and it was not done again.
-  [[nodiscard]] std::uint64_t duplicates_avoided() const noexcept {
-    return replays + busy + in_doubt;
-  }
-  // Of the questions that were answered: how many from the store, 0 to 1.
-  [[nodiscard]] double hit_rate() const noexcept {
-    const std::uint64_t answered = executions + replays;
-    return answered == 0 ? 0.0 : static_cast<double>(replays) / static_cast<double>(answered);
-  }
   Counts& operator+=(const Counts& other) noexcept {
-    executions += other.executions;
-    replays += other.replays;
-    busy += other.busy;
-    mismatches += other.mismatches;
-    in_doubt += other.in_doubt;
-    fenced += other.fenced;
+    Tally::operator+=(other);
     execute += other.execute;
     commit += other.commit;
     return *this;

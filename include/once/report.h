@@ -60,6 +60,45 @@ struct CompactReport {
   std::uint64_t bytes_held = 0;  // of bytes_after: free once somebody who reads has ended
 };
 
+// How often keys were asked for, and what came of it.
+struct Tally {
+  std::uint64_t executions = 0;  // reservations won, and transactions committed
+  std::uint64_t replays = 0;     // answered from the store
+  std::uint64_t busy = 0;        // refused: somebody held the key
+  std::uint64_t mismatches = 0;  // refused: the question differed
+  std::uint64_t in_doubt = 0;    // refused: nobody knows whether it happened
+  std::uint64_t fenced = 0;      // refused: the reservation was lost to another
+
+  // Times that somebody asked for what was done, or was being done, and it was not done again.
+  [[nodiscard]] std::uint64_t duplicates_avoided() const noexcept {
+    return replays + busy + in_doubt;
+  }
+  // Of the questions that were answered: how many from the store, 0 to 1.
+  [[nodiscard]] double hit_rate() const noexcept {
+    const std::uint64_t answered = executions + replays;
+    return answered == 0 ? 0.0 : static_cast<double>(replays) / static_cast<double>(answered);
+  }
+  Tally& operator+=(const Tally& other) noexcept {
+    executions += other.executions;
+    replays += other.replays;
+    busy += other.busy;
+    mismatches += other.mismatches;
+    in_doubt += other.in_doubt;
+    fenced += other.fenced;
+    return *this;
+  }
+  friend bool operator==(const Tally&, const Tally&) = default;
+};
+
+// That of one tenant and operation, or of all others together.
+struct LabelTally {
+  Bytes tenant{};
+  Bytes operation{};
+  bool others = false;  // the names are empty then
+  Tally tally{};
+  friend bool operator==(const LabelTally&, const LabelTally&) = default;
+};
+
 // Records of one tenant and operation.
 struct LabelStats {
   Bytes tenant{};
@@ -73,6 +112,7 @@ struct LabelStats {
   std::uint64_t expired = 0;
   std::uint64_t bytes = 0;  // of keys, records, outcomes and checkpoints, before compression
   Duration average_ttl{};   // until finished records expire; those that never do are left out
+  Tally ever{};             // as Stats::ever; also where there are no records any more
 
   [[nodiscard]] std::uint64_t active() const noexcept {
     return in_progress + completed + failed + in_doubt + released;
@@ -106,6 +146,10 @@ struct Stats {
   std::uint64_t bytes = 0;       // of keys, records, outcomes and checkpoints, before compression
   Duration average_ttl{};        // until finished records expire; those that never do are left out
   Duration oldest_pending{};     // how long the oldest pending event has been waiting; 0: none
+  // Since the store was made, by all processes that had it open for writing. Of the one that has it
+  // open now a Store that only reads sees what was kept when it was opened: see docs/caveats.md,
+  // "Figures". A copy begins anew.
+  Tally ever{};
   std::vector<LabelStats> labels{};  // by tenant and operation, `others` last
 
   [[nodiscard]] std::uint64_t active() const noexcept {

@@ -219,6 +219,13 @@ class Engine {
   virtual Result<Stats> stats() = 0;
   // What was committed since this engine was opened.
   [[nodiscard]] virtual CommitCounts commit_counts() const { return {}; }
+  // Tallies that outlive the process. What `current` gives takes the place of what is kept for its
+  // labels: along with a commit, now and then, and when the engine is closed; so it costs no commit
+  // but at closing, and no sync. To be called before anything else. `current` may be called on any
+  // thread that commits, and may call tallies().
+  virtual void keep_tallies(std::function<std::vector<LabelTally>()> /*current*/) {}
+  // As they were kept last, by whomever. Errors: damaged, newer_format.
+  virtual Result<std::vector<LabelTally>> tallies() { return std::vector<LabelTally>(); }
   // As sweep(), for what does not expire too, and leaves no gaps on disk.
   virtual Result<CompactReport> compact(const Progress& progress) = 0;
   // Reads every byte on disk against its checksum, and tells each `problem`.

@@ -107,14 +107,16 @@ Counts Meters::Cell::read() const {
     const auto number = [&](Counted what) {
       return part.counts[static_cast<std::size_t>(what)].load(std::memory_order_relaxed);
     };
-    all += {.executions = number(Counted::executions),
-            .replays = number(Counted::replays),
-            .busy = number(Counted::busy),
-            .mismatches = number(Counted::mismatches),
-            .in_doubt = number(Counted::in_doubt),
-            .fenced = number(Counted::fenced),
-            .execute = part.execute.read(),
-            .commit = part.commit.read()};
+    Counts counts;
+    counts.executions = number(Counted::executions);
+    counts.replays = number(Counted::replays);
+    counts.busy = number(Counted::busy);
+    counts.mismatches = number(Counted::mismatches);
+    counts.in_doubt = number(Counted::in_doubt);
+    counts.fenced = number(Counted::fenced);
+    counts.execute = part.execute.read();
+    counts.commit = part.commit.read();
+    all += counts;
   }
   return all;
 }

@@ -6,6 +6,7 @@
 namespace once::model {
 
 static_assert(clock_mark_bytes == 1 + 8 + sizeof(BootId) + 8);
+static_assert(tally_bytes == 1 + sizeof(Tally));
 
 Bytes encode_clock_mark(const ClockMark& mark) {
   Bytes value;
@@ -46,6 +47,53 @@ Result<std::uint64_t> decode_outbox_left(ByteView name) {
     return damaged_row("name of an event left behind", "it begins otherwise");
   }
   return decode_sequence(name.substr(outbox_left_prefix.size()));
+}
+
+Bytes encode_tally_name(const LabelTally& label) {
+  Bytes name(tally_prefix);
+  if (!label.others) name += encode_key_prefix({label.tenant, label.operation, ""});
+  return name;
+}
+
+Bytes encode_tally(const Tally& tally) {
+  Bytes value;
+  value.reserve(tally_bytes);
+  Writer out(value);
+  out.u8(tally_version);
+  for (const std::uint64_t number : {tally.executions, tally.replays, tally.busy, tally.mismatches,
+                                     tally.in_doubt, tally.fenced}) {
+    out.u64(number);
+  }
+  return value;
+}
+
+Result<LabelTally> decode_tally(ByteView name, ByteView value) {
+  constexpr std::string_view row = "tally";
+  Reader in(value);
+  const std::uint8_t version = in.u8();
+  if (version > tally_version) {
+    return fail(ErrorCode::newer_format,
+                "a tally of the store has layout version {}, and this version of Once reads up to "
+                "{}; use a newer Once",
+                version, tally_version);
+  }
+  LabelTally label;
+  Tally& tally = label.tally;
+  for (std::uint64_t* number : {&tally.executions, &tally.replays, &tally.busy, &tally.mismatches,
+                                &tally.in_doubt, &tally.fenced}) {
+    *number = in.u64();
+  }
+  if (!in.done() || version == 0) return damaged_row(row, "it has not 49 bytes of version 1");
+  if (!name.starts_with(tally_prefix)) return damaged_row(row, "its name begins otherwise");
+  name.remove_prefix(tally_prefix.size());
+  label.others = name.empty();
+  if (label.others) return label;
+  // The two parts are those of a key that has some id behind them.
+  auto key = decode_key(Bytes(name) + Bytes("-\0\1", 3));
+  if (!key || key->id != "-") return damaged_row(row, "its name is none of a label");
+  label.tenant = std::move(key->tenant);
+  label.operation = std::move(key->operation);
+  return label;
 }
 
 Bytes encode_u64(std::uint64_t number) {

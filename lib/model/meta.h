@@ -15,6 +15,12 @@
 //             event whose sequence is not greater is delivered or gone, or is named by a row below
 //   outbox_left + sequence (8 bytes, big-endian)  empty: an event not after outbox_from that is
 //             pending or dead. May outlive the event, and then means nothing
+//   tally + part(tenant) part(operation)  how often keys of that label were asked for since the
+//             store was made, 49 bytes; parts as in key_codec.h. `tally` alone: of all labels that
+//             came when there were max_figure_labels already
+//             offset size
+//             0      1    version 1
+//             1      48   executions, replays, busy, mismatches, in doubt, fenced: u64 each
 //   restored  there in a copy (backup, load) until it is first opened for writing: `opening` then
 //             leaps, so that no token of the store it was copied from comes again. Whether the row
 //             is there is what counts, not its value
@@ -31,6 +37,7 @@
 #include "once/bytes.h"
 #include "once/clock.h"
 #include "once/error.h"
+#include "once/report.h"
 
 namespace once::model {
 
@@ -43,6 +50,7 @@ inline constexpr std::string_view unfinished_row = "unfinished";
 inline constexpr std::string_view history_gap_row = "history_gap";
 inline constexpr std::string_view outbox_from_row = "outbox_from";
 inline constexpr std::string_view outbox_left_prefix = "outbox_left";
+inline constexpr std::string_view tally_prefix = "tally";
 
 // Where the store's time stood, against the machine's time since boot; see docs/architecture.md,
 // "Time".
@@ -64,6 +72,14 @@ inline constexpr std::size_t clock_mark_bytes = 33;
 // damaged.
 [[nodiscard]] Bytes encode_outbox_left(std::uint64_t sequence);
 [[nodiscard]] Result<std::uint64_t> decode_outbox_left(ByteView name);
+
+inline constexpr std::uint8_t tally_version = 1;
+inline constexpr std::size_t tally_bytes = 49;
+
+[[nodiscard]] Bytes encode_tally_name(const LabelTally& label);
+[[nodiscard]] Bytes encode_tally(const Tally& tally);
+// Errors: damaged, newer_format.
+[[nodiscard]] Result<LabelTally> decode_tally(ByteView name, ByteView value);
 
 [[nodiscard]] Bytes encode_u64(std::uint64_t number);
 // Errors: damaged.

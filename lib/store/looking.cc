@@ -1,5 +1,7 @@
 // Looking at a store: finding, scanning, history, events, checkpoints, counts; and its upkeep.
 #include <algorithm>
+#include <map>
+#include <tuple>
 #include <utility>
 
 #include "base/error.h"
@@ -115,6 +117,30 @@ Result<std::optional<Bytes>> Store::data(ByteView key) {
   return (*view)->get(key);
 }
 
+namespace {
+
+// Puts tallies to the labels that they are of, of which those without records may be new.
+void add_tallies(Stats& stats, const std::vector<LabelTally>& tallies) {
+  using Name = std::tuple<bool, Bytes, Bytes>;  // others last, as in Stats::labels
+  std::map<Name, LabelStats> labels;
+  for (LabelStats& label : stats.labels) {
+    Name name(label.others, label.tenant, label.operation);
+    labels.emplace(std::move(name), std::move(label));
+  }
+  for (const LabelTally& kept : tallies) {
+    stats.ever += kept.tally;
+    Name name(kept.others, kept.tenant, kept.operation);
+    if (!labels.contains(name) && labels.size() >= max_label_stats) name = {true, "", ""};
+    LabelStats& label = labels[name];
+    std::tie(label.others, label.tenant, label.operation) = name;
+    label.ever += kept.tally;
+  }
+  stats.labels.clear();
+  for (auto& [name, label] : labels) stats.labels.push_back(std::move(label));
+}
+
+}  // namespace
+
 Result<Stats> Store::stats() {
   auto in_use = impl_->use();
   if (!in_use) return pass(in_use);
@@ -125,6 +151,9 @@ Result<Stats> Store::stats() {
   stats->replays = counts.replays;
   stats->busy = counts.busy;
   stats->mismatches = counts.mismatches;
+  auto tallies = impl_->kept_tallies.all();
+  if (!tallies) return pass(tallies);
+  add_tallies(*stats, *tallies);
   return stats;
 }
 

@@ -18,6 +18,7 @@ Store::Impl::Impl(std::unique_ptr<engine::Engine> engine_of_store, Options opene
       self(processes->self()),
       generation(fork_generation()),
       meters(options.figures),
+      kept_tallies(meters, [this] { return engine->tallies(); }),
       has_plan([this](const Key& key, Token origin) -> Result<bool> {
         auto plan = engine->checkpoint(key, model::plan_checkpoint);
         if (!plan) return pass(plan);
@@ -25,7 +26,11 @@ Store::Impl::Impl(std::unique_ptr<engine::Engine> engine_of_store, Options opene
       }),
       engine(std::make_unique<engine::CachingEngine>(std::move(engine_of_store),
                                                      options.replay_cache_bytes)),
-      heartbeat(clock) {}
+      heartbeat(clock) {
+  // Without what is kept nothing can be added to it: then it stays as it is.
+  engine->keep_tallies(
+      [this] { return kept_tallies.changed().value_or(std::vector<LabelTally>()); });
+}
 
 Result<void> Store::Impl::check_process() const {
   if (generation == fork_generation()) return {};

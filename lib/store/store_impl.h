@@ -18,6 +18,7 @@
 #include "ledger/heartbeat.h"
 #include "ledger/transitions.h"
 #include "ledger/waiters.h"
+#include "metrics/kept_tallies.h"
 #include "metrics/meters.h"
 #include "once/store.h"
 
@@ -170,6 +171,7 @@ class Store::Impl {
   std::atomic<std::uint64_t> outbox_edits = 0;  // changes of events by hand
 
   metrics::Meters meters;
+  metrics::KeptTallies kept_tallies;
   const ledger::HasPlan has_plan;
 
   // Held shared while a transaction commits; a transaction that met too many conflicts runs with it

@@ -142,6 +142,7 @@ Result<void> Verifier::run() {
   } else {
     problem(cursor.error().message);
   }
+  if (auto tallies = engine_.tallies(); !tallies) problem(tallies.error().message);
   if (auto looked = look_at_history(); !looked) return looked;
   auto visited = reading_.rows({.table = Table::all}, [this](const Result<Row>& row) {
     ++report_.rows;

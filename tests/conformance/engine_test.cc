@@ -384,3 +384,27 @@ TEST_CASE_TEMPLATE("history: numbered, chained, and left out where it is switche
   CHECK(rows_of(*without.engine, {.table = Table::history}).empty());
   CHECK(value_of(without.engine->find("key"))->record.last_history == 0);
 }
+
+TEST_CASE_TEMPLATE("tallies: those that are given take the place of what is kept, others stay", P,
+                   ENGINES) {
+  Opened<P> opened;
+  const auto label = [](Bytes operation, std::uint64_t executions) {
+    return LabelTally{.operation = std::move(operation), .tally = {.executions = executions}};
+  };
+  std::vector<LabelTally> current{label("a", 1), label("b", 2)};
+  opened.engine->keep_tallies([&] { return current; });
+  CHECK(value_of(opened.engine->tallies()).empty());
+  if (!P::lasting) {
+    opened.clock->advance(1min);
+    value_of(opened.engine->update("key", completing("key", "value"), Durability::buffered));
+    CHECK(value_of(opened.engine->tallies()) == current);
+    return;
+  }
+  opened.reopen();
+  CHECK(value_of(opened.engine->tallies()) == std::vector{label("a", 1), label("b", 2)});
+  current = {label("b", 5), label("c", 1)};
+  opened.engine->keep_tallies([&] { return current; });
+  opened.reopen();
+  CHECK(value_of(opened.engine->tallies()) ==
+        std::vector{label("a", 1), label("b", 5), label("c", 1)});
+}

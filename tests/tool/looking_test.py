@@ -125,6 +125,21 @@ class Get(ToolTest):
         self.assertIsNone(self.json_of("get", store, "t/o/a", code=1))
 
 
+class Counts(ToolTest):
+    def test_counts_of_all_processes(self):
+        store = self.directory / "s"
+        for key in ("a", "a", "a", "b"):
+            self.once("run", store, "--operation", "x", "--key", key, "--", "true")
+        stats = self.json_of("stats", store, "--by", "operation")
+        for told in (stats, stats["by"][0]):
+            self.assertEqual([told[name] for name in ("executions", "replays",
+                                                      "duplicates_avoided", "hit_rate")],
+                             [2, 2, 2, 0.5])
+        text = self.once("stats", store).stdout.decode()
+        self.assertIn("hit_rate                    0.5\n", text)
+        self.assertIn("replays                       2\n", text)
+
+
 class Keys(ToolTest):
     def test_any_bytes_come_back_the_same(self):
         """Every byte in every part, alone and all together, through every subcommand."""

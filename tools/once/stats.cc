@@ -21,15 +21,14 @@ struct Arguments {
 
 struct Line {
   const char* name;
-  std::uint64_t value;
+  Json value;
 };
 
 std::uint64_t milliseconds(Duration duration) {
   return static_cast<std::uint64_t>(duration.count());
 }
 
-// What a Store counts since it was opened (executions, replays, ...) is left out: this Store was
-// opened a moment ago.
+// Of what was asked, that of all processes: this Store was opened a moment ago.
 std::vector<Line> lines_of(const Stats& stats) {
   return {{"active", stats.active()},
           {"in_progress", stats.in_progress},
@@ -39,6 +38,10 @@ std::vector<Line> lines_of(const Stats& stats) {
           {"released", stats.released},
           {"expired", stats.expired},
           {"average_ttl", milliseconds(stats.average_ttl)},
+          {"executions", stats.ever.executions},
+          {"replays", stats.ever.replays},
+          {"duplicates_avoided", stats.ever.duplicates_avoided()},
+          {"hit_rate", hit_rate(stats.ever)},
           {"events_pending", stats.events_pending},
           {"events_waiting", stats.events_waiting},
           {"events_delivered", stats.events_delivered},
@@ -107,7 +110,7 @@ void stats(const Arguments& arguments, Context& context) {
     out.line(to_line(json));
   } else if (arguments.by.empty()) {
     for (const Line& line : lines_of(*found)) {
-      out.line(fmt::format("{:<16} {:>12}", line.name, line.value));
+      out.line(fmt::format("{:<18} {:>12}", line.name, line.value.dump()));
     }
   } else {
     print_labels(labels, by, out);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 #include <tuple>
 
@@ -35,6 +36,7 @@ void add(LabelStats& to, const LabelStats& more) {
   to.released += more.released;
   to.expired += more.expired;
   to.bytes += more.bytes;
+  to.ever += more.ever;
 }
 
 std::string shown(const Bytes& part) {
@@ -96,7 +98,15 @@ Json to_json(const LabelStats& label, By by) {
   json["expired"] = label.expired;
   json["average_ttl"] = label.average_ttl.count();
   json["bytes"] = label.bytes;
+  json["executions"] = label.ever.executions;
+  json["replays"] = label.ever.replays;
+  json["duplicates_avoided"] = label.ever.duplicates_avoided();
+  json["hit_rate"] = hit_rate(label.ever);
   return json;
+}
+
+double hit_rate(const Tally& tally) {
+  return std::round(tally.hit_rate() * 1000) / 1000;
 }
 
 std::string short_bytes(std::uint64_t bytes) {

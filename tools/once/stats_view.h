@@ -24,11 +24,14 @@ enum class By { tenant, operation, both };
 // "others".
 [[nodiscard]] std::string name_of(const LabelStats& label, By by);
 
-// For programs that read lines: the figures in the order of to_json(), and the name, with tabs
-// between them.
+// For programs that read lines: the figures in the order of to_json(), up to the bytes, and the
+// name, with tabs between them.
 [[nodiscard]] std::string plain_line(const LabelStats& label, By by);
 
 [[nodiscard]] Json to_json(const LabelStats& label, By by);
+
+// Rounded to three places.
+[[nodiscard]] double hit_rate(const Tally& tally);
 
 // "812 B", "4.2 KiB", "1.0 GiB".
 [[nodiscard]] std::string short_bytes(std::uint64_t bytes);

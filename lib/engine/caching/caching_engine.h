@@ -5,6 +5,7 @@
 // retention, which the cache sees by itself.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -58,6 +59,10 @@ class CachingEngine final : public Engine {
   Result<std::unique_ptr<Reading>> read() override { return target_->read(); }
   Result<SweepReport> sweep(const Progress& progress) override { return target_->sweep(progress); }
   [[nodiscard]] CommitCounts commit_counts() const override { return target_->commit_counts(); }
+  void keep_tallies(std::function<std::vector<LabelTally>()> current) override {
+    target_->keep_tallies(std::move(current));
+  }
+  Result<std::vector<LabelTally>> tallies() override { return target_->tallies(); }
   Result<Stats> stats() override { return target_->stats(); }
   Result<CompactReport> compact(const Progress& progress) override {
     return target_->compact(progress);

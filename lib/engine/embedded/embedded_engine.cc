@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/saturating.h"
 #include "engine/embedded/embedded_reading.h"
 #include "engine/embedded/row_writes.h"
 #include "engine/embedded/status.h"
@@ -23,6 +24,9 @@ namespace {
 
 // How old the clock's mark in the store may get while commits are made.
 constexpr Duration mark_interval = std::chrono::seconds(1);
+
+// How old the tallies in the store may get while commits are made.
+constexpr Duration tally_interval = std::chrono::seconds(10);
 
 // How often a commit is tried that RocksDB refuses because it has stopped meanwhile.
 constexpr int most_tries = 3;
@@ -95,6 +99,40 @@ Time EmbeddedEngine::add_mark(std::vector<RowWrite>& rows) {
   return mark.time;
 }
 
+namespace {
+
+void append_tallies(std::vector<RowWrite>& rows, const std::vector<LabelTally>& tallies) {
+  for (const LabelTally& label : tallies) {
+    rows.push_back({.table = meta_table,
+                    .key = model::encode_tally_name(label),
+                    .value = model::encode_tally(label.tally)});
+  }
+}
+
+}  // namespace
+
+void EmbeddedEngine::keep_tallies(std::function<std::vector<LabelTally>()> current) {
+  current_tallies_ = std::move(current);
+  tallies_due_ = after(machine_clock_->since_boot(), tally_interval).count();
+}
+
+void EmbeddedEngine::add_tallies(std::vector<RowWrite>& rows) {
+  if (!current_tallies_) return;
+  const Duration now = machine_clock_->since_boot();
+  Duration::rep due = tallies_due_;
+  if (now.count() < due) return;
+  // Who comes second finds that it has been done.
+  const Duration::rep next = after(now, tally_interval).count();
+  if (tallies_due_.compare_exchange_strong(due, next)) append_tallies(rows, current_tallies_());
+}
+
+void EmbeddedEngine::save_tallies() {
+  if (!queue_ || queue_->poisoned() || !current_tallies_) return;
+  std::vector<RowWrite> rows;
+  append_tallies(rows, current_tallies_());
+  if (!rows.empty()) (void)commit(rows, Durability::buffered, {});
+}
+
 Result<Token> EmbeddedEngine::next_token() {
   auto token = numbering_->token();
   // A failed sync is not tried again: see commit_queue.h.
@@ -161,6 +199,7 @@ Result<void> EmbeddedEngine::commit_admitted(std::vector<RowWrite>& rows, Durabi
   }
   std::optional<Time> mark;
   if (options.with_mark || clock_->now() - clock_->marked() >= mark_interval) mark = add_mark(rows);
+  add_tallies(rows);
   auto committed = queue_->commit(rows, durability, options.data);
   if (committed && mark && durability == Durability::synced) clock_->set_durable(*mark);
   if (!committed && mark && committed.error().code == ErrorCode::no_space) clock_->forget_marked();

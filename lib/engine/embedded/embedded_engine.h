@@ -13,6 +13,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -60,6 +61,8 @@ class EmbeddedEngine final : public Engine {
   [[nodiscard]] CommitCounts commit_counts() const override {
     return queue_ ? queue_->counts() : CommitCounts{};
   }
+  void keep_tallies(std::function<std::vector<LabelTally>()> current) override;
+  Result<std::vector<LabelTally>> tallies() override;
   Result<CompactReport> compact(const Progress& progress) override;
   Result<CheckedBytes> verify_bytes(const Progress& progress,
                                     const std::function<void(std::string)>& problem) override;
@@ -102,6 +105,11 @@ class EmbeddedEngine final : public Engine {
   [[nodiscard]] Result<void> check_writable() const;
   // Adds the clock's mark to the rows; returns its time.
   Time add_mark(std::vector<RowWrite>& rows);
+  // Adds the tallies to the rows, if the last time is a while ago. Another time is soon enough for
+  // those of a commit that does not come about.
+  void add_tallies(std::vector<RowWrite>& rows);
+  // At closing. Whatever becomes of it, nothing hangs on it.
+  void save_tallies();
   Result<Token> next_token();
   // Makes sure that what expired at `until` stays expired whatever the clock does.
   Result<void> mark_past(Time until);
@@ -169,6 +177,8 @@ class EmbeddedEngine final : public Engine {
   std::uint64_t opening_ = 0;                   // as read; the numbering's when writing
   std::atomic<std::uint64_t> history_gap_ = 0;  // the last opening without history; 0: none
   std::atomic<std::uint64_t> outbox_from_ = 0;  // as in the store; see model/meta.h
+  std::function<std::vector<LabelTally>()> current_tallies_{};
+  std::atomic<Duration::rep> tallies_due_ = 0;  // when to keep them again, since boot
   std::uint64_t import_outbox_ = 0;             // greatest sequence of an imported event
   std::uint64_t import_opening_ = 0;            // greatest opening number among imported rows
   Time import_time_{};                          // latest time among imported rows

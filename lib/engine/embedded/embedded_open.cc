@@ -241,6 +241,7 @@ Result<void> EmbeddedEngine::close_database() {
   if (!db_) return {};
   const FullDisk::Hurry hurry(*full_disk_);
   Result<void> closed;
+  save_tallies();
   if (queue_ && clock_->now() - clock_->marked() >= std::chrono::seconds(1)) {
     // A poisoned store refuses; its mark is then a little older, which only delays expiry.
     closed = mark_past(clock_->now());

@@ -46,6 +46,21 @@ Result<Stats> EmbeddedEngine::stats() {
   return stats;
 }
 
+Result<std::vector<LabelTally>> EmbeddedEngine::tallies() {
+  std::vector<LabelTally> found;
+  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(read_options(), family(meta_table)));
+  for (at->Seek(rocksdb::Slice(model::tally_prefix)); at->Valid(); at->Next()) {
+    if (!at->key().starts_with(rocksdb::Slice(model::tally_prefix))) break;
+    auto tally = model::decode_tally(view_of(at->key()), view_of(at->value()));
+    if (!tally) return pass(tally);
+    found.push_back(std::move(*tally));
+  }
+  if (!at->status().ok()) {
+    return std::unexpected(to_error(at->status(), place_of(meta_table, place_->name())));
+  }
+  return found;
+}
+
 Result<void> EmbeddedEngine::count_rows(Table table, Time now, const CountRow& count) {
   rocksdb::ReadOptions options = read_options();
   options.fill_cache = false;
