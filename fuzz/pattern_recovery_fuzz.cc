@@ -1,7 +1,7 @@
-// Any bytes as a life story of everything that stands on a store: execute(), orders and the outbox,
-// inboxes, workflows and transactions over several places, with zombies, power cuts, kills and bad
-// disks at any moment; what was acknowledged must hold, and all must come to its end
-// (tests/patterns).
+// Any bytes as a life story of everything that stands on a store: execute(), refresh() and merge(),
+// batches, pipelines, locks, orders and the outbox, inboxes, workflows with every strategy and with
+// timers, and transactions over several places, with zombies, power cuts, kills and bad disks at
+// any moment; what was acknowledged must hold, and all must come to its end (tests/patterns).
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>

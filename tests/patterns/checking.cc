@@ -179,11 +179,16 @@ void Site::check_runs() {
       }
     }
     for (const std::string& node : done) {
+      if (node == "nap") {
+        if (run.due && world.now < *run.due) blame("the timer of run " + name + " is early");
+        continue;
+      }
       const auto at = run.nodes.find(node);
       if (at == run.nodes.end() || at->second.effects == 0) {
         blame(fmt::format("run {}: node {} is done, and never ran", name, node));
       }
     }
+    std::erase(done, "nap");
     // What has been shown must stay.
     acknowledge_nodes(name, done);
     if (run.answer && (!*state || !(*state)->outcome)) {
@@ -244,7 +249,11 @@ void Site::check_ledgers(const std::string& name, const Transfer& transfer, bool
 }
 
 std::string Site::check() {
+  check_bulk();
   check_operations();
+  check_replaced();
+  check_merged();
+  check_pipes();
   check_orders();
   check_inboxes(false);
   check_runs();

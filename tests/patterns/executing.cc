@@ -182,7 +182,7 @@ void Site::reserve(std::uint8_t which, std::uint8_t how) {
 Result<void> Site::write_late(const Reservation& mine, std::uint8_t how) {
   switch (how % 8) {
     case 0:
-      return main_->fail(mine, "no", "never");
+      return main_->fail(mine, "late", "by a zombie");
     case 1: {
       const auto renewed = main_->renew(mine, lease);
       return renewed ? Result<void>{} : std::unexpected(renewed.error());

@@ -2,6 +2,8 @@
 // store and publishes, in one commit with its checkpoint:
 //
 //   a -> b, c -> d (books) -> e
+//
+// With the strategies that go by time there is a timer behind c, before d.
 #include <fmt/format.h>
 
 #include <array>
@@ -27,9 +29,20 @@ std::vector<std::string> after(std::size_t index) {
   return edges[index];
 }
 
+bool is_after_each(std::string_view workflow) {
+  return workflow[1] == '1';
+}
+bool has_timer(std::string_view workflow) {
+  return workflow[1] >= '3';
+}
+
 // Whether a node's checkpoint is acknowledged as soon as the next one begins.
 bool is_kept(bool after_each, std::string_view node) {
   return after_each || node == "c" || node == "d";
+}
+
+void blame_early(World& world, const std::string& run) {
+  world.blame(fmt::format("run {} goes on before its timer is due", run));
 }
 
 std::string run_of(const Key& key) {
@@ -38,27 +51,33 @@ std::string run_of(const Key& key) {
 
 }  // namespace
 
-// Workflows 0 and 1 are graphs, 2 and 3 in steps; 1 and 3 keep what is critical only.
+// Workflows 0 and 1 are graphs, 2 and 3 in steps; 1 and 3 keep what is critical only. So on with
+// 4 and 6, by time, and 5 and 7, adaptive.
 void Site::define_flows() {
+  static constexpr std::array strategies{
+      CheckpointStrategy{.kind = CheckpointStrategy::Kind::after_each},
+      CheckpointStrategy{.kind = CheckpointStrategy::Kind::critical_only},
+      CheckpointStrategy{.kind = CheckpointStrategy::Kind::timed, .interval = 1min},
+      CheckpointStrategy{.kind = CheckpointStrategy::Kind::adaptive}};
   flows_.clear();
-  for (const bool in_steps : {false, true}) {
-    for (const bool after_each : {true, false}) {
-      const std::string name = fmt::format("{}{}", in_steps ? "s" : "g", after_each ? "1" : "2");
-      const WorkflowOptions options{.strategy = after_each ? CheckpointStrategy::after_each()
-                                                           : CheckpointStrategy::critical_only(),
-                                    .threads = 1,
-                                    .lease = lease,
-                                    .heartbeat = false,
-                                    .retention = 24h * 365,
-                                    .failure_retention = 24h * 365};
-      flows_.push_back(in_steps ? steps(name, after_each, options)
-                                : graph(name, after_each, options));
-    }
+  for (std::size_t index = 0; index < 8; ++index) {
+    const bool in_steps = index / 2 % 2 == 1;
+    const std::size_t strategy = index / 4 * 2 + index % 2;
+    const std::string name = fmt::format("{}{}", in_steps ? "s" : "g", strategy + 1);
+    const WorkflowOptions options{.strategy = strategies[strategy],
+                                  .threads = 1,
+                                  .lease = lease,
+                                  .heartbeat = false,
+                                  .retention = 24h * 365,
+                                  .failure_retention = 24h * 365};
+    flows_.push_back(in_steps ? steps(name, options) : graph(name, options));
   }
 }
 
-Workflow Site::graph(const std::string& name, bool after_each, const WorkflowOptions& options) {
+Workflow Site::graph(const std::string& name, const WorkflowOptions& options) {
   Workflow graph(name, options);
+  const bool after_each = is_after_each(name);
+  if (has_timer(name)) graph.sleep("nap", {"c"}, nap);
   // What stands before a node is kept when the node begins, where it is kept at once.
   const auto begin = [this, after_each](std::size_t index, const std::string& run) {
     std::vector<std::string> kept;
@@ -69,7 +88,9 @@ Workflow Site::graph(const std::string& name, bool after_each, const WorkflowOpt
   };
   for (std::size_t index = 0; index < nodes.size(); ++index) {
     if (nodes[index] == std::string_view("d")) {
-      graph.transact("d", after(index), [this, begin, index](Transaction& tx, NodeContext& node) {
+      std::vector<std::string> before = after(index);
+      if (has_timer(name)) before.emplace_back("nap");
+      graph.transact("d", before, [this, begin, index](Transaction& tx, NodeContext& node) {
         begin(index, run_of(node.key()));
         return booking_node(tx, node);
       });
@@ -91,14 +112,18 @@ Workflow Site::graph(const std::string& name, bool after_each, const WorkflowOpt
   return graph;
 }
 
-Workflow Site::steps(const std::string& name, bool after_each, const WorkflowOptions& options) {
+Workflow Site::steps(const std::string& name, const WorkflowOptions& options) {
   return {name,
-          [this, after_each](StepContext& run) -> Result<Bytes> {
+          [this, after_each = is_after_each(name),
+           has_timer = has_timer(name)](StepContext& run) -> Result<Bytes> {
             const std::string id = run_of(run.key());
             std::map<std::string, Bytes> outputs;
             std::vector<std::string> done;
             for (std::size_t index = 0; index < nodes.size(); ++index) {
               const std::string step = nodes[index];
+              if (has_timer && step == "d") {
+                if (auto slept = run.sleep("nap", nap); !slept) return pass(slept);
+              }
               std::string inputs;
               for (const std::string& before : after(index)) inputs += outputs[before] + " ";
               auto output =
@@ -140,7 +165,7 @@ Result<Bytes> Site::node(std::size_t index, NodeContext& context, const std::str
   if (mood_.stale) {
     // Between two checkpoints it cannot know that somebody took over. The other side can refuse its
     // token.
-    if (run[1] == '1') blame("run " + run + ": a zombie goes on after its checkpoint");
+    if (is_after_each(run)) blame("run " + run + ": a zombie goes on after its checkpoint");
     return "late";
   }
   const bool here = mood_.at == index;
@@ -165,14 +190,15 @@ Result<Bytes> Site::node(std::size_t index, NodeContext& context, const std::str
   if (trouble == Trouble::retries) return std::unexpected(work_retryable("later"));
   if (trouble == Trouble::throws) throw std::runtime_error("thrown by a node");
   if (trouble == Trouble::zombie) {
-    // It sleeps past the lease of its run, and somebody else ends the run.
+    // It sleeps past the lease of its run, and somebody else ends the run, or puts it to sleep.
     const Mood zombies = std::exchange(mood_, {});
     pass_time(2 * lease);
     const std::size_t slash = run.find('/');
     std::thread successor([&] {
       for (std::size_t which = 0; which < flows_.size(); ++which) {
         if (flows_[which].name() == run.substr(0, slash)) {
-          mood_.stale = run_flow(which, run.substr(slash + 1), {.wait = 0ms});
+          const bool ended = run_flow(which, run.substr(slash + 1), {.wait = 0ms});
+          mood_.stale = ended || heard_ == "sleeps";
         }
       }
     });
@@ -195,6 +221,8 @@ Result<Bytes> Site::booking_node(Transaction& tx, NodeContext& context) {
     if (world.runs[run].nodes["d"].acknowledged) {
       world.blame(fmt::format("run {}: node d is repeated although it was acknowledged", run));
     }
+    const std::optional<Time>& due = world.runs[run].due;
+    if (due && world.now < *due) blame_early(world, run);
     // Not counted: what it does is in the store.
     world.runs[run].nodes["d"].effects = 1;
     world.begin_order(run, {.of_workflow = true, .events = {event}}, "0");
@@ -209,12 +237,12 @@ Result<Bytes> Site::booking_node(Transaction& tx, NodeContext& context) {
   return "d#1";
 }
 
-// `which`: the workflow (lowest two bits) and the run. `how`: the trouble (lowest three bits), and
-// where.
+// `which`: the workflow (lowest three bits) and the run. `how`: the trouble (lowest three bits),
+// and where.
 void Site::flow(std::uint8_t which, std::uint8_t how) {
   static constexpr std::array moments{NodeMoment::before_effect, NodeMoment::after_effect,
                                       NodeMoment::before_checkpoint, NodeMoment::after_checkpoint};
-  const std::string id = std::to_string(which / 4 % 3);
+  const std::string id = std::to_string(which / 8 % 3);
   const std::size_t at = how / 8U % nodes.size();
   const auto trouble = static_cast<Trouble>(how % 8);
   mood_ = {.how = how, .at = at};
@@ -228,11 +256,11 @@ void Site::flow(std::uint8_t which, std::uint8_t how) {
       options.faults->fail(nodes[at], moment, work_retryable("injected"));
     }
   }
-  const std::string run = flows_[which % 4].name() + "/" + id;
+  const std::string run = flows_[which % 8].name() + "/" + id;
   if (trouble == Trouble::fails && id == "2") {
     change([&](World& world) { world.runs[run].failing = true; });
   }
-  run_flow(which % 4, id, options);
+  run_flow(which % 8, id, options);
   mood_ = {};
 }
 
@@ -272,8 +300,12 @@ bool Site::take_flow(const std::string& run, const Result<WorkflowRun>& done) {
          {ErrorCode::work_retryable, ErrorCode::unknown, ErrorCode::busy});
     return false;
   }
+  if (done && !done->finished()) {
+    take_sleep(run, *done->sleeping_until());
+    return false;
+  }
   heard_ = failed ? "failed" : done->replayed() ? "replayed" : "finished";
-  if (done && done->finished()) acknowledge_nodes(run, {nodes.begin(), nodes.end()});
+  if (done) acknowledge_nodes(run, {nodes.begin(), nodes.end()});
   change([&](World& world) {
     RunLife& life = world.runs[run];
     const Bytes answer = failed ? "!no" : done->value().value_or("");
@@ -289,6 +321,22 @@ bool Site::take_flow(const std::string& run, const Result<WorkflowRun>& done) {
     life.open = false;
   });
   return true;
+}
+
+// A run that sleeps has kept all that is done, and when it is due.
+void Site::take_sleep(const std::string& run, Time until) {
+  heard_ = "sleeps";
+  change([&](World& world) {
+    RunLife& life = world.runs[run];
+    if (life.due && *life.due != until) {
+      world.blame(fmt::format("run {} was to sleep until {}, and now until {}", run,
+                              life.due->time_since_epoch().count(),
+                              until.time_since_epoch().count()));
+    }
+    life.due = until;
+    life.open = false;
+  });
+  acknowledge_nodes(run, {"a", "b", "c"});
 }
 
 void Site::resume() {

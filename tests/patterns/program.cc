@@ -9,8 +9,9 @@ namespace once::testing::patterns {
 using Kind = PatternCall::Kind;
 
 std::string_view to_string(Kind kind) {
-  static constexpr std::array names{"execute",  "enqueue",    "deliver", "flow", "resume",
-                                    "transfer", "recover",    "reserve", "late", "pass time",
+  static constexpr std::array names{"execute",  "enqueue",    "deliver", "flow",  "resume",
+                                    "transfer", "recover",    "refresh", "merge", "batch",
+                                    "lock",     "pipeline",   "reserve", "late",  "pass time",
                                     "sweep",    "retry dead", "check"};
   return names[static_cast<std::size_t>(kind)];
 }
@@ -59,6 +60,30 @@ std::vector<PatternCall> fixed_patterns() {
       {Kind::recover, 0, 0},
       {Kind::transfer, 5, 4},
       {Kind::transfer, 0, 4},
+      // Timers, and checkpoints by time.
+      {Kind::flow, 4, 0},
+      {Kind::flow, 7, 0},
+      {Kind::pass_time, 0, 2},
+      {Kind::flow, 4, 0},
+      {Kind::resume, 0, 0},
+      // Outcomes that are replaced: well, by work that fails, and of a key that was removed
+      // meanwhile.
+      {Kind::refresh, 0, 0},
+      {Kind::refresh, 0, 1},
+      {Kind::refresh, 0, 3},
+      {Kind::refresh, 0, 6},
+      {Kind::merge, 0, 0},
+      {Kind::merge, 0, 1},
+      {Kind::merge, 0, 5},
+      {Kind::merge, 0, 6},
+      // Batches, of which one result is unknown, locks and pipelines.
+      {Kind::batch, 1 + 2 * 7, 0},
+      {Kind::batch, 0 + 2 * 12, 4 + 8 * 1},
+      {Kind::lock, 0, 0},
+      {Kind::lock, 0, 3},
+      {Kind::pipeline, 0, 0},
+      {Kind::pipeline, 1, 5},
+      {Kind::pipeline, 1, 8},
       // Owners that come late.
       {Kind::reserve, 0, 0},
       {Kind::reserve, 0, 1},
@@ -74,10 +99,13 @@ std::vector<PatternCall> fixed_patterns() {
 
 PatternCall PatternReader::call() {
   static constexpr std::array kinds{
-      Kind::execute, Kind::execute,   Kind::execute,    Kind::enqueue, Kind::enqueue, Kind::enqueue,
-      Kind::deliver, Kind::deliver,   Kind::deliver,    Kind::flow,    Kind::flow,    Kind::flow,
-      Kind::resume,  Kind::transfer,  Kind::transfer,   Kind::recover, Kind::reserve, Kind::late,
-      Kind::late,    Kind::pass_time, Kind::retry_dead, Kind::check};
+      Kind::execute,    Kind::execute, Kind::execute, Kind::enqueue,  Kind::enqueue,
+      Kind::enqueue,    Kind::deliver, Kind::deliver, Kind::deliver,  Kind::flow,
+      Kind::flow,       Kind::flow,    Kind::resume,  Kind::transfer, Kind::transfer,
+      Kind::recover,    Kind::reserve, Kind::late,    Kind::late,     Kind::pass_time,
+      Kind::retry_dead, Kind::check,   Kind::refresh, Kind::refresh,  Kind::merge,
+      Kind::merge,      Kind::batch,   Kind::batch,   Kind::lock,     Kind::pipeline,
+      Kind::pipeline};
   const std::uint8_t kind = byte();
   PatternCall call{.kind = kinds[kind % kinds.size()]};
   // It takes as long as many others.

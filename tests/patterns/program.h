@@ -19,6 +19,11 @@ struct PatternCall {
     resume,    // all runs that were broken off go on
     transfer,  // a transaction over three places
     recover,   // all transactions that were broken off are finished
+    refresh,   // an outcome is replaced by a newer one
+    merge,     // a word is added to an outcome
+    batch,     // many effects in the world with one call
+    lock,      // something is done under a lock
+    pipeline,  // effects in stages
     reserve,   // a reservation by hand, or taking one over
     late,      // whoever lost its reservation tries to write all the same
     pass_time,
@@ -36,7 +41,7 @@ struct PatternCall {
 
 [[nodiscard]] std::string_view to_string(PatternCall::Kind kind);
 
-// Every pattern, with something that goes wrong in each, in some 40 calls.
+// Every pattern, with something that goes wrong in each, in some 60 calls.
 [[nodiscard]] std::vector<PatternCall> fixed_patterns();
 
 // Reads one call after another.

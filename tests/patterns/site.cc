@@ -94,9 +94,8 @@ Result<void> Site::try_open() {
   auto relay = make_relay();
   if (!relay) return pass(relay);
   relay_ = std::move(*relay);
-  coordinator_ = std::make_unique<Coordinator>(*main_, coordinator_options());
   define_flows();
-  return define_transfers(*coordinator_);
+  return open_coordinator();
 }
 
 std::string Site::open() {
@@ -133,6 +132,21 @@ std::string Site::call(const PatternCall& call) {
     case Kind::recover:
       recover();
       break;
+    case Kind::refresh:
+      refresh(call.which, call.how);
+      break;
+    case Kind::merge:
+      merge(call.which, call.how);
+      break;
+    case Kind::batch:
+      batch(call.which, call.how);
+      break;
+    case Kind::lock:
+      lock(call.which, call.how);
+      break;
+    case Kind::pipeline:
+      pipeline(call.which, call.how);
+      break;
     case Kind::reserve:
       reserve(call.which, call.how);
       break;
@@ -163,8 +177,20 @@ std::string Site::settle(bool verify) {
   mood_ = {};
   pass_time(10min);
   const World before = timeline_.world();
+  // Whoever is in doubt asks the world.
+  for (std::uint8_t which = 0; which < 3; ++which) {
+    pipeline(which, 8);
+    const std::string id = std::to_string(which);
+    if (!timeline_.world().pipes[id].answer) blame("pipe " + id + " has no answer in the end");
+  }
+  for (std::uint8_t which = 0; which < 3; ++which) {
+    refresh(which, 0);
+    merge(which, 0);
+    lock(which, 0);
+  }
   for (const auto& [name, operation] : before.operations) {
-    execute(name, 8);  // whoever is in doubt asks the world
+    if (name.starts_with("pipe")) continue;  // a stage
+    execute(name, 8);
     if (!timeline_.world().operations[name].answer) blame(name + " has no answer in the end");
   }
   recover();
@@ -173,7 +199,11 @@ std::string Site::settle(bool verify) {
     const std::size_t slash = name.find('/');
     for (std::size_t which = 0; which < flows_.size(); ++which) {
       if (flows_[which].name() != name.substr(0, slash)) continue;
-      const bool ended = run_flow(which, name.substr(slash + 1), {.wait = 0ms});
+      bool ended = run_flow(which, name.substr(slash + 1), {.wait = 0ms});
+      if (!ended && heard_ == "sleeps") {
+        pass_time(nap);
+        ended = run_flow(which, name.substr(slash + 1), {.wait = 0ms});
+      }
       if (!ended) blame(fmt::format("run {} does not come to its end: {}", name, heard_));
     }
   }

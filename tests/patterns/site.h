@@ -35,6 +35,9 @@ using Disks = std::array<std::shared_ptr<SimulatedDevice>, 2>;
 
 [[nodiscard]] Disks fresh_disks();
 
+// How long a run with a timer sleeps.
+inline constexpr Duration nap = std::chrono::minutes(30);
+
 struct SiteOptions {
   // What is known of the processes that were there before.
   Liveness earlier = Liveness::dead;
@@ -80,6 +83,25 @@ class Site {
   void late(std::uint8_t which, std::uint8_t how);
   [[nodiscard]] Result<void> write_late(const Reservation& mine, std::uint8_t how);
   void refuses_late(const Reservation& stale, std::uint8_t how);
+  // replacing.cc
+  void refresh(std::uint8_t which, std::uint8_t how);
+  void take_refreshed(const std::string& name, const Bytes& made,
+                      const Result<Executed<Bytes>>& done);
+  // Somebody removes the key while a refresh or a merge is under way, and carries it out anew.
+  void replace_meanwhile(const std::string& name, const Bytes& value);
+  void merge(std::uint8_t which, std::uint8_t how);
+  void take_merged(const std::string& name, const std::string& word,
+                   const Result<Executed<Bytes>>& done);
+  void check_replaced();
+  void check_merged();
+  // many.cc
+  void batch(std::uint8_t which, std::uint8_t how);
+  Result<Bytes> batch_work(const Reservation& mine, std::uint8_t trouble);
+  void check_bulk();
+  void lock(std::uint8_t which, std::uint8_t how);
+  void pipeline(std::uint8_t which, std::uint8_t how);
+  Result<Bytes> stage(const std::string& name, const Reservation& mine, std::uint8_t trouble);
+  void check_pipes();
   // delivering.cc
   void enqueue(std::uint8_t which, std::uint8_t how);
   Result<Executed<Bytes>> commit_order(const std::string& name, const Order& order,
@@ -94,17 +116,19 @@ class Site {
   void retry_dead();
   // flowing.cc
   void define_flows();
-  Workflow graph(const std::string& name, bool after_each, const WorkflowOptions& options);
-  Workflow steps(const std::string& name, bool after_each, const WorkflowOptions& options);
+  Workflow graph(const std::string& name, const WorkflowOptions& options);
+  Workflow steps(const std::string& name, const WorkflowOptions& options);
   void flow(std::uint8_t which, std::uint8_t how);
   bool run_flow(std::size_t which, const std::string& id, const RunOptions& options);
   bool take_flow(const std::string& run, const Result<WorkflowRun>& done);
+  void take_sleep(const std::string& run, Time until);
   Result<Bytes> node(std::size_t index, NodeContext& context, const std::string& inputs);
   Result<Bytes> booking_node(Transaction& tx, NodeContext& context);
   void acknowledge_nodes(const std::string& run, const std::vector<std::string>& kept);
   void resume();
   // transferring.cc
-  Result<void> define_transfers(Coordinator& coordinator);
+  Result<void> open_coordinator();
+  std::vector<Participant> transfer_participants();
   void transfer(std::uint8_t which, std::uint8_t how);
   void take_transfer(const std::string& name, const Result<TransactionReport>& done);
   Result<Bytes> part(const ParticipantCall& call, const std::function<Result<Bytes>()>& work);

@@ -39,8 +39,23 @@ Result<void> mark(Transaction& tx, const ParticipantCall& call) {
 
 }  // namespace
 
+// In every other life it has recovered what was left before anything else happens.
+Result<void> Site::open_coordinator() {
+  CoordinatorOptions options = coordinator_options();
+  if (timeline_.world().lives % 2 == 0) options.self_recovery = SelfRecovery::before_first;
+  options.recovered = [this](const Key& key, const Result<TransactionReport>& done) {
+    take_transfer(key.id, done);
+  };
+  auto participants = transfer_participants();
+  auto opened = Coordinator::open(*main_, std::move(participants), options);
+  if (!opened) return pass(opened);
+  coordinator_ = std::make_unique<Coordinator>(std::move(*opened));
+  return {};
+}
+
 // Whoever is called of the main and the other store, by the coordinator or its successor.
-Result<void> Site::define_transfers(Coordinator& coordinator) {
+std::vector<Participant> Site::transfer_participants() {
+  std::vector<Participant> participants;
   for (const bool saga : {false, true}) {
     for (std::size_t i = 0; i < 2; ++i) {
       Store& store = i == 0 ? *main_ : *other_;
@@ -70,17 +85,18 @@ Result<void> Site::define_transfers(Coordinator& coordinator) {
           return Bytes();
         }));
       };
-      if (auto added = coordinator.add(std::move(outer)); !added) return added;
+      participants.push_back(std::move(outer));
     }
   }
   const auto ask = [this](const ParticipantCall& call) {
     return part(call, [&] { return at_other_bank(call); });
   };
-  return coordinator.add(
+  participants.push_back(
       {.name = parts[2],
        .prepare = ask,
        .commit = [ask](const ParticipantCall& call) { return settled(ask(call)); },
        .abort = [ask](const ParticipantCall& call) { return settled(ask(call)); }});
+  return participants;
 }
 
 Result<void> Site::settled(const Result<Bytes>& answer) {
@@ -116,9 +132,9 @@ void Site::be_overtaken(const Key& transaction) {
   if (mood_.stale) return;
   Mood zombies = std::exchange(mood_, {});
   pass_time(2 * lease);
-  Coordinator successor(*main_, coordinator_options());
-  if (auto added = define_transfers(successor); !added) blame(added.error().message);
-  const auto done = successor.recover(transaction);
+  auto successor = Coordinator::open(*main_, transfer_participants(), coordinator_options());
+  if (!successor) return blame(successor.error().message);
+  const auto done = successor->recover(transaction);
   if (done) take_transfer(transaction.id, done);
   if (!done) hear(transaction.id + ", by a successor", done.error(), {});
   zombies.stale = done.has_value();

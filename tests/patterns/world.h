@@ -59,8 +59,9 @@ struct NodeLife {
 struct RunLife {
   std::map<std::string, NodeLife> nodes{};
   std::optional<Bytes> answer{};
-  bool open = false;     // somebody began it and did not give it back
-  bool failing = false;  // it was told to fail for good
+  std::optional<Time> due{};  // of its timer, as was acknowledged
+  bool open = false;          // somebody began it and did not give it back
+  bool failing = false;       // it was told to fail for good
 };
 
 // A transaction over several places, as the bank that is no store sees it, too.
@@ -81,6 +82,37 @@ struct Hand {
   bool done = false;
 };
 
+// An outcome that is replaced by later ones (refresh). "!code" stands for a failure.
+struct Replaced {
+  int effects = 0;
+  std::optional<Bytes> kept{};  // acknowledged, or seen
+  std::set<Bytes> perhaps{};    // may have been kept: nobody has heard of it
+  bool absent = false;          // may have been removed
+};
+
+// An outcome to which each call adds a word (merge).
+struct Merged {
+  int calls = 0;
+  std::set<std::string> in{};       // acknowledged, or seen
+  std::set<std::string> perhaps{};  // nobody has heard of it
+};
+
+// Keys that were carried out by one call, in one commit.
+struct Bulk {
+  std::map<std::string, Bytes> answers{};
+};
+
+// A lock, as what it guards sees it.
+struct Guarded {
+  std::uint64_t highest = 0;  // token
+  bool free = true;           // that it was given back is on disk, and nobody has taken it since
+};
+
+// A pipeline. Its stages are operations.
+struct PipeLife {
+  std::optional<Bytes> answer{};
+};
+
 struct World {
   Time now{std::chrono::seconds(1'700'000'000)};
   Duration up{};  // since the last boot that is counted
@@ -95,6 +127,11 @@ struct World {
   std::map<std::string, RunLife> runs{};
   std::map<std::string, Transfer> transfers{};
   std::map<std::string, Hand> hands{};
+  std::map<std::string, Replaced> replaced{};
+  std::map<std::string, Merged> merged{};
+  std::optional<Bulk> bulk{};  // nobody has heard of its end
+  std::map<std::string, Guarded> guarded{};
+  std::map<std::string, PipeLife> pipes{};
   // Who was at work on a key: all but the greatest have lost it for good.
   std::map<Key, std::set<Token>> holders{};
   std::string problem{};  // the first one
