@@ -123,6 +123,8 @@ struct Participant {
   // Any error, or an exception, says: try again later.
   std::function<Result<void>(const ParticipantCall&)> commit{};  // of a saga step: may be missing
   std::function<Result<void>(const ParticipantCall&)> abort{};
+  // Why it cannot take part, from whoever made it: Coordinator::add() gives this.
+  std::optional<Error> wrong{};
 };
 
 // A participant and what it is told.
@@ -274,7 +276,7 @@ class Coordinator {
 
   // Registers a participant. Recovery needs all that unfinished transactions name, so do this
   // before anything else: a transaction that names another one is left as it is. Errors:
-  // invalid_argument (name malformed or taken, a callable missing).
+  // invalid_argument (name malformed or taken, a callable missing), Participant::wrong.
   Result<void> add(Participant participant);
 
   // Carries the transaction `key` out, or answers what became of it. Returns when all have
@@ -348,7 +350,8 @@ struct StoreParticipantOptions {
   // How long the answers to prepare, commit and abort are kept. Has to be longer than any call can
   // be on its way, and than a coordinator can be away between a commit and the note of it. Should
   // be longer than CoordinatorOptions::retention: so long a key that the coordinator has forgotten
-  // is refused here. What is prepared is held for as long as it takes, whatever this says.
+  // is refused here. What is prepared is held for as long as it takes, whatever this says. Not less
+  // than 0, which Coordinator::add() refuses.
   Duration retention = std::chrono::hours(24 * 30);
   Durability durability = Durability::synced;
 };

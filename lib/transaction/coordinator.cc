@@ -228,6 +228,7 @@ Result<void> Coordinator::Impl::check_options() const {
 
 Result<void> Coordinator::Impl::add(Participant participant) {
   if (auto checked = check_options(); !checked) return checked;
+  if (participant.wrong) return std::unexpected(*participant.wrong);
   const std::string name = participant.name;
   if (!is_name(name)) {
     return once::fail(ErrorCode::invalid_argument,

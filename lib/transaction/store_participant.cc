@@ -22,6 +22,7 @@
 
 #include "base/error.h"
 #include "once/coordinator.h"
+#include "store/limit_checks.h"
 
 namespace once {
 namespace {
@@ -167,6 +168,11 @@ Participant participant_of(std::string name, bool saga, StoreCalls calls) {
   Participant participant{.name = std::move(name), .saga = saga};
   // What is missing stays missing, for add() to tell.
   if (!whole) return participant;
+  if (auto checked = check_retention(calls.options.retention); !checked) {
+    participant.wrong = std::move(checked.error());
+    participant.wrong->message =
+        fmt::format("participant {}: {}", participant.name, participant.wrong->message);
+  }
   const auto shared = std::make_shared<const StoreCalls>(std::move(calls));
   participant.prepare = [shared](const ParticipantCall& call) { return shared->prepare(call); };
   participant.commit = [shared](const ParticipantCall& call) { return shared->commit(call); };

@@ -4,8 +4,10 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
 #include "http_server.h"
 #include "outbox/webhook/signature.h"
@@ -239,6 +241,32 @@ TEST_CASE("messages show neither user, password nor query") {
   CHECK(result.error().message.find("/hook") != std::string::npos);
   CHECK(result.error().message.find("s3cret") == std::string::npos);
   CHECK(server.requests()[0].headers.contains("authorization"));
+}
+
+TEST_CASE("while the receiver hangs with one event, those of other aggregates are posted") {
+  std::promise<void> go_on;
+  const std::shared_future<void> gone_on = go_on.get_future().share();
+  const HttpServer server([&](const HttpRequest& request) {
+    if (nlohmann::json::parse(request.body)["id"] == "slow") gone_on.wait();
+    return HttpReply{};
+  });
+  Store store = value_of(Store::open("memory:"));
+  auto relay = value_of(Relay::start(store, hook({.url = server.url("/")})));
+  const auto wait_for_delivered = [&](std::size_t count) {
+    const Duration deadline = system_clock()->since_boot() + 15s;
+    while (relay->status().delivered < count && system_clock()->since_boot() < deadline) {
+      std::this_thread::yield();
+    }
+    CHECK(relay->status().delivered == count);
+  };
+  value_of(store.publish(event("slow", "slow")));
+  for (int i = 0; i < 30; ++i) {
+    value_of(store.publish(event(std::to_string(i), std::to_string(i % 3))));
+  }
+  wait_for_delivered(30);
+  CHECK(events_of(store)["slow"].status == EventStatus::pending);
+  go_on.set_value();
+  wait_for_delivered(31);
 }
 
 TEST_CASE("signatures: the golden one, made by another implementation") {

@@ -204,3 +204,18 @@ TEST_CASE("a zombie's late calls reach the participants and change nothing there
   CHECK(prepared_rows(north) + prepared_rows(south) == 0);
   CHECK(number_in(north, "done/t-debit:commit", 0) == (commits ? 1 : 0));
 }
+
+TEST_CASE("options that cannot be are refused when the participant is added") {
+  Simulation simulation;
+  Store store = simulation.open();
+  for (const auto make : {store_participant, store_saga_step}) {
+    const Participant bad = make("debit", store, debit_work(), {.retention = -1ms});
+    const auto opened = Coordinator::open(store, {bad});
+    CHECK(error_of(opened) == ErrorCode::invalid_argument);
+    CHECK(opened.error().message == "participant debit: a retention of -1 ms is less than none");
+    Coordinator coordinator(store);
+    CHECK(error_of(coordinator.add(bad)) == ErrorCode::invalid_argument);
+    CHECK(error_of(coordinator.run("t", {{"debit", "alice 1"}})) == ErrorCode::invalid_argument);
+  }
+  CHECK(value_of(store.status("t")) == KeyStatus::none);
+}
