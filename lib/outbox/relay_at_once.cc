@@ -7,6 +7,7 @@
 // something is committed, that a retry is due, and that the batch has waited long enough.
 #include <algorithm>
 #include <array>
+#include <map>
 #include <utility>
 
 #include "base/error.h"
@@ -22,8 +23,9 @@ struct Relay::Impl::Pass {
 
   DeliveryReport report{};
   std::vector<Attempt> batch{};
-  std::size_t bytes = 0;  // of the batch
-  Duration batch_end{};   // when it is to be noted, since boot
+  std::map<std::uint64_t, Time> put_off{};  // of the batch, with the time of the next attempt
+  std::size_t bytes = 0;                    // of the batch
+  Duration batch_end{};                     // when it is to be noted, since boot
   std::uint64_t begun = 0;
   bool looked = false;              // at what there is
   Duration end{};                   // then: when `longest` is over
@@ -94,7 +96,8 @@ void Relay::Impl::take_back(Pass& pass) {
     } else if (done.status == EventStatus::dead) {
       backlog_.die(sequence);
     } else {
-      backlog_.retry_at(sequence, done.next_attempt_at);
+      // Not before that is noted: else it would be read again as it was before this attempt.
+      pass.put_off[sequence] = done.next_attempt_at;
     }
   }
 }
@@ -141,6 +144,8 @@ Result<void> Relay::Impl::begin_some(Pass& pass) {
 }
 
 Result<void> Relay::Impl::commit_batch(Pass& pass) {
+  for (const auto& [sequence, next] : pass.put_off) backlog_.retry_at(sequence, next);
+  pass.put_off.clear();
   auto done = commit(pass.batch);
   pass.batch.clear();
   pass.bytes = 0;

@@ -252,6 +252,29 @@ TEST_CASE("receivers that hang again and again leave room for new events") {
   wait_for_delivered(store, 103);
 }
 
+TEST_CASE("each attempt is counted before the next one is made, while another hangs") {
+  Store store = value_of(Store::open("memory:"));
+  Gate gate(2);
+  gate.hang("slow");
+  std::atomic<std::uint32_t> attempts = 0;
+  gate.answer([&](const Event& event) -> Result<void> {
+    if (event.id == "slow") return {};
+    CHECK(event.retries == attempts);
+    ++attempts;
+    return down(event);
+  });
+  RelayOptions options = two_at_once();
+  options.max_retries = 2;
+  auto relay = value_of(Relay::start(store, gate.publisher(), options));
+  publish(store, "slow", "slow");
+  publish(store, "a1", "a");
+  while (value_of(Outbox(store).lag()).dead == 0) std::this_thread::yield();
+  CHECK(attempts == 3);
+  CHECK(events_of(store)["a1"].retries == 3);
+  gate.let_go();
+  wait_for_delivered(store, 1);
+}
+
 TEST_CASE("what failed before has its turn beside a stream of new events") {
   Store store = value_of(Store::open("memory:"));
   Gate gate(2);
