@@ -19,7 +19,7 @@ Result<void> KeptTallies::load() {
 
 KeptTallies::Tallies KeptTallies::counted() {
   Tallies counted;
-  const auto add = [&](Name name, const Tally& tally) {
+  const auto add = [&](Name name, const Tally& tally) ONCE_REQUIRES(mutex_) {
     if (tally == Tally{}) return;
     const bool fits = own_.contains(name) || own_.size() < max_figure_labels;
     if (std::get<0>(name) || !fits) {
