@@ -2,10 +2,12 @@
 // its last row is in, and only if the dump's own last line says that these are all.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -38,17 +40,20 @@ constexpr std::size_t max_line_bytes = std::size_t{3} << 29;
 // Lines of a file, read in blocks.
 class Lines {
  public:
-  static Result<Lines> open(const std::string& from) {
+  static Result<Lines> open(const std::string& from, const Interrupts& interrupts) {
     const bool is_stdin = from == "-";
     const int file = is_stdin ? STDIN_FILENO : ::open(from.c_str(), O_RDONLY | O_CLOEXEC);
     if (file < 0) {
       return fail(ErrorCode::invalid_argument, "cannot open '{}': {}", from, std::strerror(errno));
     }
     if (is_stdin && ::isatty(file) == 1) say("reading rows from the terminal; Ctrl-D ends them");
-    return Lines(file, !is_stdin);
+    return Lines(file, !is_stdin, interrupts.descriptor());
   }
   Lines(Lines&& other) noexcept
-      : file_(std::exchange(other.file_, -1)), owned_(other.owned_), size_(other.size_) {}
+      : file_(std::exchange(other.file_, -1)),
+        owned_(other.owned_),
+        interrupts_(other.interrupts_),
+        size_(other.size_) {}
   Lines& operator=(Lines&&) = delete;
   ~Lines() {
     if (owned_ && file_ >= 0) ::close(file_);
@@ -80,7 +85,8 @@ class Lines {
   [[nodiscard]] std::uint64_t size() const { return size_; }
 
  private:
-  Lines(int file, bool owned) : file_(file), owned_(owned) {
+  Lines(int file, bool owned, int interrupts)
+      : file_(file), owned_(owned), interrupts_(interrupts) {
     struct stat status{};
     if (::fstat(file, &status) == 0 && S_ISREG(status.st_mode)) {
       size_ = static_cast<std::uint64_t>(status.st_size);
@@ -91,10 +97,14 @@ class Lines {
     const std::size_t block = std::max<std::size_t>(std::size_t{256} << 10, buffer_.size());
     const std::size_t before = buffer_.size();
     buffer_.resize(before + block);
-    ssize_t got = 0;
+    ssize_t got = -1;
     do {
+      // A signal that comes just before read(2) would not end it.
+      std::array<pollfd, 2> files{{{file_, POLLIN, 0}, {interrupts_, POLLIN, 0}}};
+      (void)::poll(files.data(), files.size(), -1);
+      if (Interrupts::caught() != 0) break;
       got = ::read(file_, buffer_.data() + before, block);
-    } while (got < 0 && errno == EINTR && Interrupts::caught() == 0);
+    } while (got < 0 && errno == EINTR);
     buffer_.resize(before + (got > 0 ? static_cast<std::size_t>(got) : 0));
     if (Interrupts::caught() != 0) return fail(ErrorCode::io, "interrupted");
     if (got < 0) return fail(ErrorCode::io, "cannot be read: {}", std::strerror(errno));
@@ -105,6 +115,7 @@ class Lines {
 
   int file_;
   bool owned_;
+  int interrupts_;  // readable when a signal came
   std::uint64_t size_ = 0;
   std::uint64_t read_ = 0;
   std::string buffer_;
@@ -202,8 +213,8 @@ Result<std::uint64_t> add_all(Lines& lines, Loader& loader, ProgressBar& bar) {
   return completeness.rows();
 }
 
-Result<std::uint64_t> load_rows(const Arguments& arguments) {
-  auto lines = Lines::open(arguments.from);
+Result<std::uint64_t> load_rows(const Arguments& arguments, const Interrupts& interrupts) {
+  auto lines = Lines::open(arguments.from, interrupts);
   if (!lines) return pass(lines);
   Options options = supervise::basic_options();
   options.layout = arguments.layout;
@@ -224,7 +235,7 @@ void load(const Arguments& arguments, Context& context) {
   Result<std::uint64_t> count = 0;
   {
     const Interrupts interrupts;
-    count = load_rows(arguments);
+    count = load_rows(arguments, interrupts);
   }
   if (!count && Interrupts::caught() != 0) {
     say("interrupted; nothing was loaded");
