@@ -83,7 +83,7 @@ Result<Superblock> find_lost_superblock(Device& device) {
     superblock.generation = highest_generation;
     superblock.slots[0] = superblock.slots[1] = label.slot;
     if (!decode_superblock(encode(superblock))) continue;  // it says what cannot be
-    if (label.slot.length > *size) continue;  // the file was cut
+    if (label.slot.length > *size) continue;               // the file was cut
     if (!limit.spend(2 * label.slot.length)) return too_many(device);
     const Reach reach = reach_of(device, superblock);
     if (reach <= furthest) continue;
