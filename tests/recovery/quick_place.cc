@@ -11,7 +11,11 @@ namespace {
 
 class QuickEnv final : public rocksdb::EnvWrapper {
  public:
-  using EnvWrapper::EnvWrapper;
+  explicit QuickEnv(Env* target) : EnvWrapper(target) {
+    // Or else there would be a wrapper for old ones in between, which drops the options of files,
+    // and with them which tables are rewrites: those would take what a full disk keeps in reserve.
+    file_system_ = target->GetFileSystem();
+  }
   void SleepForMicroseconds(int micros) override {
     EnvWrapper::SleepForMicroseconds(std::min(micros, 200));
   }

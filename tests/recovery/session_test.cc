@@ -3,7 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <utility>
+
 #include "recovery/program.h"
+#include "recovery/quick_place.h"
 
 using namespace once;
 using namespace once::testing;
@@ -35,4 +38,16 @@ TEST_CASE("the fixed program is answered as the model answers") {
 
 TEST_CASE("large commits are answered as the model answers") {
   check_program(large_program());
+}
+
+TEST_CASE("the place that loses no time has the file system of the one below") {
+  // Not a wrapper of it: some of those drop what a file is opened with.
+  Options options;
+  options.create_if_missing = true;
+  auto place = engine::make_file_place(
+      "simulated.once", {.options = options, .device = std::make_shared<SimulatedDevice>()});
+  engine::Place& below = *place;
+  const auto quick = make_quick(std::move(place));
+  REQUIRE(quick->open_for_writing().has_value());
+  CHECK(quick->env()->GetFileSystem() == below.env()->GetFileSystem());
 }
