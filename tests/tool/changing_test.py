@@ -139,6 +139,22 @@ class Verify(ToolTest):
             self.assertIn(os.fsencode(store), found.stdout)
             self.once("dump", store, code=74)
 
+    def test_damage_that_keeps_it_from_opening_is_listed(self):
+        for layout in LAYOUTS:
+            store = self.make_store(answered("a", b"x"), layout=layout)
+            damage(store, b"leveldb.BytewiseComparator")  # in the list of tables, RocksDB's MANIFEST
+            self.assertIn(b"once salvage", self.once("ls", store, code=74).stderr)
+            report = self.json_of("verify", store, code=1)
+            self.assertEqual((report["problem_count"], report["rows"]), (1, 0))
+            self.assertIn(str(store), report["problems"][0])
+            self.assertIn("once salvage", report["problems"][0])
+            text = self.once("verify", store, code=1)
+            self.assertIn(os.fsencode(store), text.stdout)
+            self.assertTrue(text.stdout.endswith(b"\nnothing else could be checked, 1 problem\n"))
+
+    def test_what_is_no_store_is_not_damaged(self):
+        self.once("verify", self.directory / "none", code=74)
+
 
 class Backup(ToolTest):
     def test_copies(self):

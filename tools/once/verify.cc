@@ -19,6 +19,12 @@ Result<VerifyReport> verify_store(const std::string& where) {
   return store->verify(store->bar().listener());
 }
 
+// Damage that keeps a store from being opened is a find like any other; nothing else can be checked
+// then.
+VerifyReport unopened(const Error& error) {
+  return {.problems = {error.message}, .problem_count = 1};
+}
+
 Json report_json(const VerifyReport& report) {
   Json problems = Json::array();
   for (const std::string& problem : report.problems) problems.push_back(text_json(problem));
@@ -31,8 +37,12 @@ Json report_json(const VerifyReport& report) {
 }
 
 void verify(const std::string& where, Context& context) {
-  const auto report = verify_store(where);
-  if (!report) return context.fail(report.error());
+  auto report = verify_store(where);
+  const bool checked = report.has_value();
+  if (!checked) {
+    if (report.error().code != ErrorCode::damaged) return context.fail(report.error());
+    report = unopened(report.error());
+  }
   Output out;
   if (context.json) {
     out.line(to_line(report_json(*report)));
@@ -43,8 +53,9 @@ void verify(const std::string& where, Context& context) {
     }
     const std::string blocks =
         report->blocks == 0 ? "" : fmt::format(" in {}", counted(report->blocks, "block"));
-    out.line(fmt::format("{} and {}{} checked, {}", counted(report->rows, "row"),
-                         counted(report->bytes, "byte"), blocks,
+    const std::string what = fmt::format("{} and {}{}", counted(report->rows, "row"),
+                                         counted(report->bytes, "byte"), blocks);
+    out.line(fmt::format("{} checked, {}", checked ? what : "nothing else could be",
                          counted(report->problem_count, "problem")));
   }
   out.finish(context);

@@ -123,10 +123,10 @@ class DirectoryPlace final : public Place {
   }
   std::string advice_on_damage() const override {
     return fmt::format(
-        "Restore a backup; or save what stands before the damage into a fresh store: once dump {} "
-        "--damaged-log keep-prefix --format jsonl | once load FRESH. After a power cut the last "
-        "lines of a log can be torn although nothing that was acknowledged is missing; a damaged "
-        "MANIFEST can be mended on a copy by `ldb repair` (remove ONCE.files there afterwards)",
+        "Restore a backup, or save every row that can be read into a fresh store: once salvage {0} "
+        "FRESH. After a power cut the last lines of a log can be torn although nothing that was "
+        "acknowledged is missing; what stands before them is saved by: once dump {0} --damaged-log "
+        "keep-prefix --format jsonl | once load FRESH",
         path_);
   }
 
