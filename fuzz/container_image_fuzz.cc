@@ -19,6 +19,7 @@
 #include "container/file_program.h"
 #include "container/journal.h"
 #include "container/random_program.h"
+#include "container/slot_label.h"
 #include "container/superblock.h"
 
 namespace {
@@ -75,10 +76,10 @@ std::uint32_t length_at(const DiskImage& image, std::uint64_t offset) {
 
 // A piece of an image that ends with a checksum.
 struct Piece {
-  enum class Kind { superblock, frame, envelope };
+  enum class Kind { superblock, frame, envelope, note, label };
   Kind kind = Kind::superblock;
   std::uint64_t offset = 0;
-  std::uint64_t other_copy = 0;  // of a superblock or frame: how far away
+  std::uint64_t other_copy = 0;  // of a superblock, frame or label: how far away
 };
 
 struct Sample {
@@ -100,11 +101,19 @@ Sample make_sample(bool closed) {
         {.kind = Piece::Kind::frame, .offset = at, .other_copy = slot.copies[1] - slot.copies[0]});
     at += container::frame_bytes(length_at(sample.image, at));
   }
+  sample.pieces.push_back({.kind = Piece::Kind::label,
+                           .offset = slot.copies[0] + slot.length - container::slot_label_bytes,
+                           .other_copy = slot.copies[1] - slot.copies[0]});
   const std::string bytes = sample.image.bytes();
   for (std::size_t at = bytes.find("OENV"); at != std::string::npos;
        at = bytes.find("OENV", at + 1)) {
     sample.pieces.push_back({.kind = Piece::Kind::envelope, .offset = at - 4});
   }
+  for (std::size_t at = bytes.find("OSYN"); at != std::string::npos;
+       at = bytes.find("OSYN", at + 1)) {
+    sample.pieces.push_back({.kind = Piece::Kind::note, .offset = at - 4});
+  }
+  ONCE_CHECK(closed || sample.pieces.back().kind == Piece::Kind::note);
   return sample;
 }
 
@@ -117,6 +126,10 @@ void reseal(DiskImage& image, const Piece& piece, std::uint64_t seed) {
       return reseal(image, piece.offset, container::frame_bytes(length), seed);
     case Piece::Kind::envelope:
       return reseal(image, piece.offset, container::envelope_bytes(length), seed);
+    case Piece::Kind::note:
+      return reseal(image, piece.offset, container::sync_note_bytes, seed);
+    case Piece::Kind::label:
+      return reseal(image, piece.offset, container::slot_label_bytes, 0);
   }
 }
 
