@@ -1,5 +1,6 @@
 #include "engine/embedded/no_options_file.h"
 
+#include <fmt/format.h>
 #include <rocksdb/file_system.h>
 
 #include <string>
@@ -36,7 +37,7 @@ void remove_options_files(rocksdb::Env& env, const std::string& directory) {
   std::vector<std::string> names;
   if (!env.GetChildren(directory, &names).ok()) return;
   for (const std::string& name : names) {
-    if (name.starts_with(prefix)) (void)env.DeleteFile(directory + "/" + name);
+    if (name.starts_with(prefix)) (void)env.DeleteFile(fmt::format("{}/{}", directory, name));
   }
 }
 
