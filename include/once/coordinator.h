@@ -271,7 +271,8 @@ class Coordinator {
   explicit Coordinator(Store& store, CoordinatorOptions options = {});
   Coordinator(Coordinator&&) noexcept;
   Coordinator& operator=(Coordinator&&) noexcept;
-  // Ends its thread, if it has one, after the call of a participant that is under way.
+  // Ends its thread, if it has one, after the transaction that it is at, each participant of which
+  // is called once.
   ~Coordinator();
 
   // Registers a participant. Recovery needs all that unfinished transactions name, so do this
@@ -311,8 +312,9 @@ class Coordinator {
   Result<TransactionReport> recover(const Key& key);
   // recover() for all unfinished transactions whose written key begins with `prefix` (see
   // ScanOptions::prefix). One that fails does not keep the others, nor does a record that cannot be
-  // read (RecoveryReport::unreadable). Costs a look at every record under the prefix, and at all
-  // there are when one of those cannot be read. To be called now and then while something is
+  // read (RecoveryReport::unreadable), nor a participant that throws: the first exception is passed
+  // on at the end, in the place of the report. Costs a look at every record under the prefix, and
+  // at all there are when one of those cannot be read. To be called now and then while something is
   // pending, and after opening where SelfRecovery does not see to that.
   Result<RecoveryReport> recover_all(std::string_view prefix = {});
 

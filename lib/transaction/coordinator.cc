@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <map>
 #include <set>
 #include <utility>
@@ -186,6 +187,13 @@ Result<std::string> spelled(std::string_view prefix) {
     text += '/';
     prefix.remove_prefix(slash + 1);
   }
+}
+
+std::unexpected<Error> threw(const Key& key) {
+  return fail(ErrorCode::unknown,
+              "somebody who was called while transaction {} was recovered threw an exception; "
+              "recover it again",
+              key.to_string());
 }
 
 std::unexpected<Error> other_use(const Key& key) {
@@ -525,10 +533,18 @@ Result<RecoveryReport> Coordinator::Impl::recover_all(std::string_view prefix) {
   RecoveryReport all;
   auto keys = unfinished(prefix, all.unreadable);
   if (!keys) return pass(keys);
+  std::exception_ptr thrown;  // the first
   for (const Key& key : *keys) {
     auto log = log_of(key);
     if (log && !*log) continue;
-    Result<TransactionReport> recovered = log ? recover(key) : pass(log);
+    Result<TransactionReport> recovered;
+    try {
+      recovered = log ? recover(key) : pass(log);
+    } catch (...) {
+      // The others are not to wait for one whose participant throws each time.
+      if (!thrown) thrown = std::current_exception();
+      recovered = threw(key);
+    }
     if (recovered) {
       (recovered->finished() ? all.finished : all.pending).push_back(std::move(*recovered));
     } else if (recovered.error().code == ErrorCode::busy) {
@@ -541,6 +557,7 @@ Result<RecoveryReport> Coordinator::Impl::recover_all(std::string_view prefix) {
   for (const Key& key : all.busy) recoverer_.leave(key);
   for (const auto& [key, error] : all.failed) recoverer_.leave(key);
   if (options_.self_recovery_prefix.starts_with(prefix)) recoverer_.was_found();
+  if (thrown) std::rethrow_exception(thrown);
   return all;
 }
 
@@ -559,10 +576,7 @@ bool Coordinator::Impl::recover_by_itself(const Key& key) {
   try {
     done = recover(key, brief_);
   } catch (...) {
-    done = once::fail(ErrorCode::unknown,
-                      "somebody who was called while transaction {} was recovered threw an "
-                      "exception; recover it again",
-                      key.to_string());
+    done = threw(key);
   }
   // Of other keys nothing is told, nor of what somebody else has finished, or is at.
   if (!done && done.error().code == ErrorCode::not_found) return true;
