@@ -195,8 +195,8 @@ class Relay {
   // the store. A failing publisher is no error.
   Result<DeliveryReport> deliver_now(std::uint64_t most = 0, Duration longest = forever);
   // Ends the thread after the events that are being delivered, notes what was delivered, and lets
-  // go of the right to deliver. deliver_now() works on. Errors: invalid_argument (called from the
-  // publisher).
+  // go of the right to deliver. Afterwards nobody is in the publisher, whatever the store has come
+  // to meanwhile. deliver_now() works on. Errors: invalid_argument (called from the publisher).
   Result<void> stop();
   [[nodiscard]] RelayStatus status() const;
 

@@ -56,6 +56,11 @@ std::vector<Handover::Back> Handover::take() {
   return std::exchange(back_, {});
 }
 
+void Handover::wait_for_all() {
+  MutexLock lock(mutex_);
+  while (back_.size() < out_) back_changed_.wait(mutex_);
+}
+
 void Handover::wait(const Clock& clock, Duration deadline) {
   MutexLock lock(mutex_);
   while (back_.empty() && clock.since_boot() < deadline) {

@@ -42,6 +42,8 @@ class Handover {
   [[nodiscard]] std::vector<Back> take();
   // Begun and not taken back.
   [[nodiscard]] std::size_t out() const;
+  // Until all that was begun has come back.
+  void wait_for_all();
   // Until something has come back, or `clock` reads `deadline` since boot.
   void wait(const Clock& clock, Duration deadline);
 

@@ -95,6 +95,8 @@ Result<void> Relay::Impl::stop() {
   if (thread.joinable()) thread.join();
   {
     MutexLock delivering(delivering_);
+    // Some are still there when the store gave an error meanwhile.
+    if (handover_) handover_->wait_for_all();
     let_go();
   }
   MutexLock lock(mutex_);

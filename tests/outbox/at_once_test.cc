@@ -491,10 +491,16 @@ TEST_CASE("closing the store while one hangs ends the work; it is delivered agai
   // Does not wait for what hangs.
   value_of(store.close());
   CHECK(error_of(relay->deliver_now()) == ErrorCode::closed);
+  // That does: what the publisher uses may go after it.
+  std::atomic<bool> stopping = false;
+  std::thread lets_go([&] {
+    while (!stopping) std::this_thread::yield();
+    gate.let_go();
+  });
+  stopping = true;
   value_of(relay->stop());
-  gate.let_go();
-  relay.reset();
   CHECK(gate.taken() == Ids{"a1"});
+  lets_go.join();
 }
 
 TEST_CASE("what a publisher throws on a thread of the relay's is a failure like any other") {
