@@ -34,8 +34,9 @@
 // does) is handed so many as RelayOptions::at_once says, each of another aggregate, on threads of
 // the relay's: one that hangs keeps its own aggregate, and nothing else as long as there is room.
 // Of what failed before one less, so that receivers that hang again and again leave room for new
-// events. To any other publisher events are handed over one after the other, and one that hangs is
-// waited for.
+// events. Of an aggregate the next one is handed over when the one before has come back; if that
+// could not be noted as delivered (a flush or a commit failed), both come again, in their order. To
+// any other publisher events are handed over one after the other, and one that hangs is waited for.
 //
 // Events that were not tried yet go first, in the order of commits, then what failed before, the
 // one that is due longest first. One of those is among each batch (RelayOptions::batch), or under

@@ -47,7 +47,7 @@ Result<DeliveryReport> Relay::Impl::deliver_at_once(std::uint64_t most, Duration
     if (pass.looked && !pass.ended && now >= pass.end) {
       // What hangs is waited for; until it is back others may go on.
       pass.ended = true;
-      for (const auto& [sequence, in_backlog] : out_) pass.early.insert(sequence);
+      for (const auto& [sequence, out] : out_) pass.early.insert(sequence);
     }
     const bool over =
         stopping() || (pass.ended && pass.early.empty()) || (most != 0 && pass.begun >= most);
@@ -81,14 +81,18 @@ Result<DeliveryReport> Relay::Impl::deliver_at_once(std::uint64_t most, Duration
 void Relay::Impl::take_back(Pass& pass) {
   for (outbox::Handover::Back& back : handover_->take()) {
     const std::uint64_t sequence = back.event.sequence;
-    if (pass.batch.empty()) pass.batch_end = after(store_.clock->since_boot(), batch_time);
-    pass.bytes += size_of(back.event);
     if (back.event.next_attempt_at != Time{}) --again_out_;
     pass.early.erase(sequence);
+    const Out out = out_.extract(sequence).mapped();
+    if (!out.in_order && back.answer) {
+      known_ = false;
+      continue;
+    }
+    if (pass.batch.empty()) pass.batch_end = after(store_.clock->since_boot(), batch_time);
+    pass.bytes += size_of(back.event);
     pass.batch.push_back(attempt(back.event, back.answer));
     const Attempt& done = pass.batch.back();
-    const bool in_backlog = out_.extract(sequence).mapped();
-    if (!in_backlog) {
+    if (!out.in_backlog) {
       // Decided on by hand meanwhile. If not, it is read anew.
       known_ = false;
     } else if (done.status == EventStatus::delivered) {
@@ -136,7 +140,7 @@ Result<void> Relay::Impl::begin_some(Pass& pass) {
       continue;
     }
     ++pass.begun;
-    out_[*sequence] = true;
+    out_[*sequence] = {.aggregate = {(*event)->aggregate_type, (*event)->aggregate_id}};
     if ((*event)->next_attempt_at != Time{}) ++again_out_;
     handover_->begin(std::move(**event));
   }
@@ -147,6 +151,7 @@ Result<void> Relay::Impl::commit_batch(Pass& pass) {
   for (const auto& [sequence, next] : pass.put_off) backlog_.retry_at(sequence, next);
   pass.put_off.clear();
   auto done = commit(pass.batch);
+  if (!done) deliver_again(pass.batch);
   pass.batch.clear();
   pass.bytes = 0;
   if (!done) return once::pass(done);
@@ -155,6 +160,15 @@ Result<void> Relay::Impl::commit_batch(Pass& pass) {
   pass.report.dead += done->dead;
   note(*done);
   return {};
+}
+
+void Relay::Impl::deliver_again(const std::vector<Attempt>& batch) {
+  for (const Attempt& attempt : batch) {
+    if (attempt.status != EventStatus::delivered || attempt.aggregate == Aggregate{}) continue;
+    for (auto& [sequence, out] : out_) {
+      if (out.aggregate == attempt.aggregate) out.in_order = false;
+    }
+  }
 }
 
 void Relay::Impl::wait_at_once(const Pass& pass) {

@@ -289,7 +289,7 @@ Result<void> Relay::Impl::read_all() {
                                             return true;
                                           });
   if (!visited) return visited;
-  for (auto& [sequence, in_backlog] : out_) in_backlog = backlog_.occupy(sequence);
+  for (auto& [sequence, out] : out_) out.in_backlog = backlog_.occupy(sequence);
   known_ = true;
   return {};
 }
@@ -387,6 +387,7 @@ Result<void> Relay::Impl::guarded(const std::function<Result<void>()>& call) con
 
 Relay::Impl::Attempt Relay::Impl::attempt(const Event& event, const Result<void>& published) {
   Attempt attempt{.sequence = event.sequence,
+                  .aggregate = {event.aggregate_type, event.aggregate_id},
                   .retries = event.retries,
                   .retries_before = event.retries,
                   .attempt_was_at = event.next_attempt_at};
@@ -416,6 +417,7 @@ void Relay::Impl::flush(std::vector<Attempt>& batch) {
   if (flushed) return;
   // The backlog has gone on as if they were delivered.
   known_ = false;
+  deliver_again(batch);
   for (Attempt& attempt : batch) {
     if (delivered(attempt)) attempt = failed(std::move(attempt), flushed.error());
   }

@@ -11,7 +11,7 @@
 //
 // The backlog runs ahead of the store while a batch is under way. Whenever a commit does not come
 // about, it is forgotten, and read anew from the store; what is with the publisher by then stays
-// taken.
+// taken, and counts as delivered only if nothing before it in its aggregate has to come again.
 //
 // Lock order, outermost first: delivering_, then mutex_, then those of the store.
 #pragma once
@@ -22,7 +22,9 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/mutex.h"
@@ -55,9 +57,12 @@ class Relay::Impl {
   static constexpr Duration batch_time = std::chrono::milliseconds(500);
   [[nodiscard]] static std::size_t size_of(const Event& event);
 
+  using Aggregate = std::pair<std::string, std::string>;  // type and id
+
   // What became of an event that was handed over.
   struct Attempt {
     std::uint64_t sequence = 0;
+    Aggregate aggregate{};
     EventStatus status = EventStatus::delivered;  // pending: to be tried again
     std::uint32_t retries = 0;                    // this one included, if it failed
     Time next_attempt_at{};
@@ -66,6 +71,12 @@ class Relay::Impl {
     std::uint32_t retries_before = 0;
     Time attempt_was_at{};
     bool overruled = false;  // failed, and somebody asked for a retry meanwhile: does not count
+  };
+  // An event that is with the publisher.
+  struct Out {
+    Aggregate aggregate{};
+    bool in_backlog = true;  // which knows of it
+    bool in_order = true;    // false: one before it is delivered again, and it is to follow that
   };
 
   void run();
@@ -103,6 +114,9 @@ class Relay::Impl {
   Result<void> begin_some(Pass& pass) ONCE_REQUIRES(delivering_);
   [[nodiscard]] std::optional<std::uint64_t> next_at_once() ONCE_REQUIRES(delivering_);
   Result<void> commit_batch(Pass& pass) ONCE_REQUIRES(delivering_);
+  // What was delivered of `batch` was not noted, and is delivered again: what follows it is not to
+  // count as delivered.
+  void deliver_again(const std::vector<Attempt>& batch) ONCE_REQUIRES(delivering_);
   // Until there may be something to do.
   void wait_at_once(const Pass& pass) ONCE_REQUIRES(delivering_);
 
@@ -134,8 +148,7 @@ class Relay::Impl {
   std::optional<Reservation> reservation_ ONCE_GUARDED_BY(delivering_);
   std::unique_ptr<ledger::Heartbeat::Beat> beat_ ONCE_GUARDED_BY(delivering_);
   std::mt19937_64 random_ ONCE_GUARDED_BY(delivering_);
-  // What is with the publisher, and whether the backlog knows of it.
-  std::map<std::uint64_t, bool> out_ ONCE_GUARDED_BY(delivering_);
+  std::map<std::uint64_t, Out> out_ ONCE_GUARDED_BY(delivering_);
   std::size_t again_out_ ONCE_GUARDED_BY(delivering_) = 0;  // of these, those that failed before
 
   mutable Mutex mutex_;
