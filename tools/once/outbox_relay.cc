@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -130,7 +131,7 @@ class Borrowed final : public Publisher {
   Publisher& owner_;
   ProgressBar& bar_;
   const bool to_terminal_;
-  std::uint64_t count_ = 0;
+  std::atomic<std::uint64_t> count_ = 0;  // from as many threads as there are at once
 };
 
 // What there is to do, as a reader sees it.
