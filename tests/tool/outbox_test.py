@@ -161,8 +161,9 @@ class Outbox(ToolTest):
         receiver = Receiver(self)
         receiver.answers = [503, 410]
         store = self.make_store(event_row(1), event_row(2, aggregate_id="8"), event_row(3))
+        # One at a time, so that each gets the answer that is meant for it.
         done = self.once("outbox", "relay", store, "--to", receiver.url, "--once", "--initial", "1h",
-                         "--max", "2h", "--json", code=1)
+                         "--max", "2h", "--at-once", "1", "--json", code=1)
         self.assertEqual(json.loads(done.stdout), {"delivered": 0, "failed": 1, "dead": 1})
         self.assertEqual(self.statuses(store),
                          {"event-1": "pending", "event-2": "dead", "event-3": "pending"})
@@ -175,7 +176,7 @@ class Outbox(ToolTest):
         self.assertEqual(self.json_of("outbox", "retry", store, "--all-dead"),
                          {"retried": 1})
         self.once("outbox", "drop", store, "event-3")
-        self.once("outbox", "relay", store, "--to", receiver.url, "--once")
+        self.once("outbox", "relay", store, "--to", receiver.url, "--once", "--at-once", "1")
         self.assertEqual(receiver.ids()[2:], ["event-1", "event-2"])
         self.assertEqual(self.statuses(store), {"event-1": "delivered", "event-2": "delivered"})
 
