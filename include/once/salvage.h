@@ -8,7 +8,8 @@
 //   if (saved && saved->lost == 0) use("saved.once");
 //
 // A row is saved as it was written last, or not at all: an older version of it, or one that was
-// removed, never comes back. Nothing that is known to have been done looks as if it had not been:
+// removed, comes back only where a loss says so that is about all tables: of a log, or of what
+// tells which files there are. Nothing that is known to have been done looks as if it had not been:
 // where a record is lost, and its outcome or its history tells of it, it is made anew; where only
 // the outcome is lost, the record is saved with one that says so (ErrorCode::outcome_omitted).
 #pragma once

@@ -34,6 +34,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -58,8 +59,9 @@ struct ContainerOptions {
   // A damaged log ends before the damage instead of keeping the container from opening. Only with
   // read_only.
   bool keep_prefix = false;
-  // Nothing that is wrong with files keeps the container from opening or them from being read, and
-  // what is said of logs is not looked at: see read_damaged_log(). Only with read_only.
+  // Nothing that is wrong with files keeps the container from opening or them from being read, nor
+  // frames of the journal that are lost (journal_losses()), and what is said of logs is not looked
+  // at: see read_damaged_log(). Only with read_only.
   bool salvage = false;
   // Bytes of each copy of a journal slot, at first; whole blocks.
   std::uint64_t slot_bytes = 32 << 10;
@@ -150,6 +152,9 @@ class Container {
     std::string problem{};  // what is wrong, and where; empty: nothing
   };
   Result<DamagedLog> read_damaged_log(const std::string& path);
+  // Logs that no frame of the journal names, in the order in which they were made: of which frames
+  // are lost that made them, or the end of the journal.
+  Result<std::vector<DamagedLog>> read_stray_logs();
 
   // ---- Space ----
 
@@ -196,6 +201,13 @@ class Container {
   [[nodiscard]] const std::array<std::uint8_t, 16>& store_id() const { return store_id_; }
   // Opened to salvage, though neither superblock could be read.
   [[nodiscard]] bool superblocks_lost() const { return superblocks_lost_; }
+  // The same: what of the journal is lost, for people. Files that were made or removed there may be
+  // missing, or still there as they were.
+  [[nodiscard]] const std::vector<std::string>& journal_losses() const { return journal_losses_; }
+  // What of it was lost and cost nothing.
+  [[nodiscard]] const std::vector<std::string>& journal_mended() const { return journal_mended_; }
+  // Paths of files that were removed and whose making is lost.
+  [[nodiscard]] const std::vector<std::string>& removed_unknown() const { return removed_unknown_; }
   [[nodiscard]] bool poisoned() const { return poisoned_.load(); }
 
  private:
@@ -217,10 +229,23 @@ class Container {
   Result<ReadSuperblocks> find_superblocks();
   Result<void> format(const ReadSuperblocks& cut_off);
   Result<void> load() ONCE_REQUIRES(mutex_);
+  Result<void> read_journal() ONCE_REQUIRES(mutex_);
   Result<void> claim_all() ONCE_REQUIRES(mutex_);
   Result<void> attach_files() ONCE_REQUIRES(mutex_);
   Result<void> begin_writing() ONCE_REQUIRES(mutex_);
   Result<void> write_again() ONCE_REQUIRES(mutex_);
+
+  // Salvage, in container_salvage.cc.
+  Result<void> salvage_files() ONCE_REQUIRES(mutex_);
+  // Takes out what a lost frame may have removed and others overwritten.
+  void forget_doubtful_files() ONCE_REQUIRES(mutex_);
+  [[nodiscard]] Extents unclaimed_blocks() const ONCE_REQUIRES(mutex_);
+  struct LogOnDevice {
+    std::uint64_t id = 0;
+    Extents extents{};
+    std::uint64_t known = 0;  // bytes that it has at least
+  };
+  Result<DamagedLog> read_damaged_log(const LogOnDevice& log);
 
   // Journal, in container_journal.cc.
   // Writes the records as one frame, then applies them.
@@ -318,6 +343,9 @@ class Container {
   std::array<std::uint8_t, 16> store_id_{};
   std::uint64_t seed_ = 0;
   bool superblocks_lost_ = false;
+  std::vector<std::string> journal_losses_{};
+  std::vector<std::string> journal_mended_{};
+  std::vector<std::string> removed_unknown_{};
   bool fresh_ = false;
   bool closed_ = false;
 
@@ -326,6 +354,8 @@ class Container {
   Journal journal_ ONCE_GUARDED_BY(mutex_);
   Allocator allocator_ ONCE_GUARDED_BY(mutex_);
   Superblock superblock_ ONCE_GUARDED_BY(mutex_);
+  // To salvage: blocks of logs that no file claims, by file.
+  std::map<std::uint64_t, Extents> stray_logs_ ONCE_GUARDED_BY(mutex_);
   int spare_ ONCE_GUARDED_BY(mutex_) = 0;  // the copy of the superblock to overwrite first
   std::uint64_t first_id_ ONCE_GUARDED_BY(mutex_) = 0;
   std::uint64_t ids_ ONCE_GUARDED_BY(mutex_) = 0;

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "container/container.h"
 #include "container/extent_io.h"
+#include "container/salvaged_journal.h"
 
 namespace once::container {
 
@@ -13,6 +14,11 @@ Result<bool> Container::unchanged() {
   if (!found) return pass(found);
   MutexLock lock(mutex_);
   if (found->newest.generation != superblock_.generation) return false;
+  if (options_.salvage) {
+    auto salvaged = salvage_journal(*device_, found->newest);
+    if (!salvaged) return pass(salvaged);
+    return salvaged->sequence == sequence_;
+  }
   Journal journal(*device_);
   auto read = journal.read(found->newest, [](std::string_view) -> Result<void> { return {}; });
   if (!read) return pass(read);

@@ -129,13 +129,22 @@ Result<void> Container::load() {
     }
   }
   allocator_.reset(*size);
+  if (options_.salvage) {
+    if (auto salvaged = salvage_files(); !salvaged) return salvaged;
+  } else {
+    if (auto read = read_journal(); !read) return read;
+    if (auto claimed = claim_all(); !claimed) return claimed;
+  }
+  return attach_files();
+}
+
+Result<void> Container::read_journal() {
   auto read = journal_.read(superblock_, [this](std::string_view payload) ONCE_NO_ANALYSIS {
     return table_.apply(payload, nullptr);
   });
   if (!read) return read;
   sequence_ = durable_sequence_ = journal_.sequence();
-  if (auto claimed = claim_all(); !claimed && !options_.salvage) return claimed;
-  return attach_files();
+  return {};
 }
 
 Result<void> Container::claim_all() {

@@ -1,12 +1,16 @@
-// Reading a container's logs when they are damaged: whatever is whole of them, also behind the
-// damage.
+// Reading a container when it is damaged: the files that are left when frames of its journal are
+// lost, and of logs whatever is whole, also behind the damage.
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/error.h"
 #include "container/container.h"
 #include "container/extent_io.h"
+#include "container/salvaged_journal.h"
+#include "container/search_limit.h"
+#include "container/stray_logs.h"
 
 namespace once::container {
 namespace {
@@ -25,22 +29,6 @@ Extents within(std::uint64_t size, const Extents& extents) {
     left -= length;
   }
   return inside;
-}
-
-// All bytes of the extents; zeros where the device does not give them.
-Bytes read_what_can_be(Device& device, const Extents& extents) {
-  Bytes bytes;
-  for (const Extent& extent : extents) {
-    const std::size_t start = bytes.size();
-    bytes.resize(start + extent.length, '\0');
-    if (device.read(extent.offset, extent.length, bytes.data() + start)) continue;
-    for (std::uint64_t at = 0; at < extent.length; at += block_bytes) {
-      const std::uint64_t length = std::min(block_bytes, extent.length - at);
-      char* const buffer = bytes.data() + start + at;
-      if (!device.read(extent.offset + at, length, buffer)) std::fill_n(buffer, length, '\0');
-    }
-  }
-  return bytes;
 }
 
 struct Found {
@@ -77,29 +65,142 @@ Search find_envelopes(std::string_view bytes, std::uint64_t file, std::uint64_t 
 
 }  // namespace
 
+Result<void> Container::salvage_files() {
+  auto salvaged = salvage_journal(*device_, superblock_);
+  if (!salvaged) return pass(salvaged);
+  table_ = std::move(salvaged->table);
+  sequence_ = durable_sequence_ = salvaged->sequence;
+  journal_losses_ = std::move(salvaged->losses);
+  journal_mended_ = std::move(salvaged->mended);
+  removed_unknown_ = std::move(salvaged->removed);
+  if (!journal_losses_.empty()) forget_doubtful_files();
+  stray_logs_ =
+      find_stray_logs(*device_, unclaimed_blocks(), seed_, [&](std::uint64_t id) ONCE_NO_ANALYSIS {
+        if (const Entry* entry = table_.find(id)) return entry->log;
+        return std::ranges::any_of(salvaged->unknown, [&](const IdRange& range) {
+          return id > range.after && id < range.before;
+        });
+      });
+  return {};
+}
+
+// What a lost frame removed is still in the table, and where it was may be what came later. Its
+// blocks' own checksums do not show that, since these fit the other file. Logs need no such care:
+// their envelopes say whose they are.
+void Container::forget_doubtful_files() {
+  struct Claim {
+    Extent extent{};
+    std::uint64_t id = 0;
+  };
+  std::vector<Claim> claims;
+  std::map<std::uint64_t, std::string> names;
+  for (const auto& [path, id] : table_.names()) names[id] = path;
+  for (const auto& [id, entry] : table_.entries()) {
+    for (const Extent& extent : *entry.extents) claims.push_back({.extent = extent, .id = id});
+  }
+  std::ranges::sort(claims, {}, [](const Claim& claim) { return claim.extent.offset; });
+  std::set<std::uint64_t> overlaid;
+  for (std::size_t i = 1, widest = 0; i < claims.size(); ++i) {
+    if (claims[i].extent.offset < claims[widest].extent.end()) {
+      overlaid.insert({claims[i].id, claims[widest].id});
+    }
+    if (claims[i].extent.end() > claims[widest].extent.end()) widest = i;
+  }
+  SearchLimit limit(allocator_.end());
+  std::set<std::uint64_t> doubtful;
+  for (auto& [id, entry] : table_.entries()) {
+    if (entry.log) continue;
+    if (entry.seal.digest != 0) {
+      const bool may = limit.spend(entry.seal.size);
+      const auto seal =
+          may ? read_seal(entry.extents, entry.seal.size) : Result<Seal>(Seal{.size = 0});
+      if (!seal || *seal != entry.seal) doubtful.insert(id);
+    } else if (overlaid.contains(id)) {
+      doubtful.insert(id);
+    } else if (entry.seal.size == 0) {
+      // That may be what is lost, and the MANIFEST knows the sizes of tables.
+      entry.seal.size = std::min(length_of(*entry.extents), allocator_.end());
+    }
+  }
+  for (const std::uint64_t id : doubtful) {
+    journal_losses_.push_back(fmt::format(
+        "what it said of {}: its bytes are not those that were written, or may be another file's",
+        names[id]));
+  }
+  table_.forget(doubtful);
+}
+
+Extents Container::unclaimed_blocks() const {
+  Extents claimed;
+  for (const JournalSlot& slot : superblock_.slots) {
+    for (const std::uint64_t copy : slot.copies) {
+      claimed.push_back({.offset = copy, .length = slot.length});
+    }
+  }
+  for (const auto& [id, entry] : table_.entries()) {
+    claimed.insert(claimed.end(), entry.extents->begin(), entry.extents->end());
+  }
+  std::ranges::sort(claimed, {}, &Extent::offset);
+  Extents unclaimed;
+  std::uint64_t from = first_block_offset;
+  for (const Extent& extent : claimed) {
+    const std::uint64_t to = std::min(extent.offset, allocator_.end());
+    if (to > from) unclaimed.push_back({.offset = from, .length = to - from});
+    from = std::max(from, extent.end());
+  }
+  if (from < allocator_.end()) {
+    unclaimed.push_back({.offset = from, .length = allocator_.end() - from});
+  }
+  return unclaimed;
+}
+
 Result<Container::DamagedLog> Container::read_damaged_log(const std::string& path) {
-  SharedExtents extents;
-  std::uint64_t id = 0;
-  std::uint64_t known = 0;
+  LogOnDevice log;
   {
     MutexLock lock(mutex_);
     const Entry* entry = table_.find(normal_path(path));
     if (entry == nullptr || !entry->log) {
       return fail(ErrorCode::not_found, "there is no log {} in the container", path);
     }
-    extents = entry->extents;
-    id = entry->id;
-    known = entry->seal.size;
+    log = {.id = entry->id, .extents = *entry->extents, .known = entry->seal.size};
+    if (const auto more = stray_logs_.find(entry->id); more != stray_logs_.end()) {
+      log.extents.insert(log.extents.end(), more->second.begin(), more->second.end());
+    }
   }
+  return read_damaged_log(log);
+}
+
+Result<std::vector<Container::DamagedLog>> Container::read_stray_logs() {
+  std::vector<LogOnDevice> strays;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [id, extents] : stray_logs_) {
+      if (table_.find(id) == nullptr) strays.push_back({.id = id, .extents = extents});
+    }
+  }
+  std::vector<DamagedLog> logs;
+  for (const LogOnDevice& stray : strays) {
+    auto log = read_damaged_log(stray);
+    if (!log) return pass(log);
+    logs.push_back(std::move(*log));
+  }
+  return logs;
+}
+
+Result<Container::DamagedLog> Container::read_damaged_log(const LogOnDevice& on_device) {
+  const auto& [id, extents, noted] = on_device;
+  std::uint64_t known = noted;
   auto size = device_->size();
   if (!size) return pass(size);
-  const Extents there = within(*size, *extents);
+  const Extents there = within(*size, extents);
   const Bytes stream = read_what_can_be(*device_, there);
   for (std::size_t at = 0; at < stream.size(); at += block_bytes) {
     known = std::max(known, noted_durable(std::string_view(stream).substr(at), id, seed_));
   }
-  const Search search = find_envelopes(stream, id, seed_);
-  const std::vector<Found>& found = search.found;
+  Search search = find_envelopes(stream, id, seed_);
+  std::vector<Found>& found = search.found;
+  // In order but for extents of which the journal does not tell.
+  std::ranges::stable_sort(found, {}, [](const Found& one) { return one.envelope.offset; });
 
   DamagedLog log;
   std::uint64_t end = 0;  // of the last envelope, in the extents
@@ -108,7 +209,7 @@ Result<Container::DamagedLog> Container::read_damaged_log(const std::string& pat
       log.problem = fmt::format(
           "byte {}: what was written to a log after its first {} bytes is "
           "not there",
-          place_in(there.empty() ? *extents : there, end), log.bytes.size());
+          place_in(there.empty() ? extents : there, end), log.bytes.size());
     }
     log.missing.push_back({.offset = log.bytes.size(), .length = length});
   };

@@ -55,6 +55,21 @@ Result<void> write_stream(Device& device, const Extents& extents, std::uint64_t 
                       });
 }
 
+Bytes read_what_can_be(Device& device, const Extents& extents) {
+  Bytes bytes;
+  for (const Extent& extent : extents) {
+    const std::size_t start = bytes.size();
+    bytes.resize(start + extent.length, '\0');
+    if (device.read(extent.offset, extent.length, bytes.data() + start)) continue;
+    for (std::uint64_t at = 0; at < extent.length; at += block_bytes) {
+      const std::uint64_t length = std::min(block_bytes, extent.length - at);
+      char* const buffer = bytes.data() + start + at;
+      if (!device.read(extent.offset + at, length, buffer)) std::fill_n(buffer, length, '\0');
+    }
+  }
+  return bytes;
+}
+
 void start_stream(Device& device, const Extents& extents, std::uint64_t offset,
                   std::uint64_t length) {
   (void)for_each_run(device, extents, offset, length,

@@ -6,6 +6,7 @@
 
 #include "container/device.h"
 #include "container/layout.h"
+#include "once/bytes.h"
 
 namespace once::container {
 
@@ -17,6 +18,9 @@ Result<void> read_stream(Device& device, const Extents& extents, std::uint64_t o
                          std::size_t length, char* buffer);
 Result<void> write_stream(Device& device, const Extents& extents, std::uint64_t offset,
                           std::string_view bytes);
+
+// All bytes of the extents; zeros where the device does not give them.
+[[nodiscard]] Bytes read_what_can_be(Device& device, const Extents& extents);
 
 // Device::start_writing() of a piece of it.
 void start_stream(Device& device, const Extents& extents, std::uint64_t offset,

@@ -160,10 +160,32 @@ Records& Records::link(std::string_view existing, std::string_view added) {
 Result<void> FileTable::apply(std::string_view records, Gone* gone) {
   RecordReader reader(records);
   while (reader.left() > 0) {
-    if (auto applied = apply_one(reader, gone); !applied) return applied;
+    if (auto applied = apply_one(reader, gone, nullptr); !applied) return applied;
     if (!reader.ok()) return fail(ErrorCode::damaged, "a record is cut short");
   }
   return {};
+}
+
+void FileTable::apply_what_can_be(std::string_view records, Leniency& met) {
+  RecordReader reader(records);
+  while (reader.left() > 0) {
+    if (!apply_one(reader, nullptr, &met)) ++met.skipped;
+    if (!reader.ok()) met.stopped = true;
+    if (met.stopped) return;
+  }
+}
+
+void FileTable::make_directories(const std::string& path) {
+  if (path.size() < 2 || normal_path(path) != path) return;
+  std::string above = path;
+  while (!is_directory(above) && !names_.contains(above)) above = std::string(parent_of(above));
+  if (names_.contains(above)) return;
+  for (std::string at = path; at != above; at = std::string(parent_of(at))) directories_.insert(at);
+}
+
+void FileTable::forget(const std::set<std::uint64_t>& ids) {
+  std::erase_if(names_, [&](const auto& name) { return ids.contains(name.second); });
+  std::erase_if(entries_, [&](const auto& entry) { return ids.contains(entry.first); });
 }
 
 bool FileTable::can_hold(const std::string& path) const {
@@ -218,7 +240,7 @@ Result<void> FileTable::rename(const std::string& from, const std::string& to, G
   return {};
 }
 
-Result<void> FileTable::apply_one(RecordReader& record, Gone* gone) {
+Result<void> FileTable::apply_one(RecordReader& record, Gone* gone, Leniency* met) {
   switch (static_cast<Kind>(record.u8())) {
     case Kind::make_directory: {
       const std::string path = record.path();
@@ -247,6 +269,10 @@ Result<void> FileTable::apply_one(RecordReader& record, Gone* gone) {
       if (!record.ok()) return {};
       entry.log = log == 1;
       entry.links = 1;
+      if (met != nullptr) {
+        met->created.push_back(entry.id);
+        make_directories(std::string(parent_of(path)));
+      }
       if (log > 1 || entry.id == 0 || entries_.contains(entry.id) || !can_hold(path) ||
           is_directory(path)) {
         return impossible("make", path);
@@ -260,7 +286,10 @@ Result<void> FileTable::apply_one(RecordReader& record, Gone* gone) {
       const std::string path = record.path();
       if (!record.ok()) return {};
       const auto at = names_.find(path);
-      if (at == names_.end()) return impossible("remove", path);
+      if (at == names_.end()) {
+        if (met != nullptr) met->not_there.push_back(path);
+        return impossible("remove", path);
+      }
       unlink(at, gone);
       return {};
     }
@@ -268,7 +297,12 @@ Result<void> FileTable::apply_one(RecordReader& record, Gone* gone) {
       const std::string from = record.path();
       const std::string to = record.path();
       if (!record.ok()) return {};
-      return rename(from, to, gone);
+      auto renamed = rename(from, to, gone);
+      const auto replaced = names_.find(to);
+      if (!renamed && met != nullptr && from != to && replaced != names_.end()) {
+        unlink(replaced, gone);
+      }
+      return renamed;
     }
     case Kind::extend: {
       const std::uint64_t id = record.u64();
@@ -297,7 +331,9 @@ Result<void> FileTable::apply_one(RecordReader& record, Gone* gone) {
       const std::int64_t time = record.i64();
       if (!record.ok()) return {};
       Entry* entry = find(id);
-      if (entry == nullptr || seal.size > length_of(*entry->extents)) {
+      // What a log lacks is told when it is read.
+      const bool may_lack = met != nullptr && entry != nullptr && entry->log;
+      if (entry == nullptr || (seal.size > length_of(*entry->extents) && !may_lack)) {
         return impossible("give a size to", id);
       }
       entry->seal = seal;
@@ -308,6 +344,7 @@ Result<void> FileTable::apply_one(RecordReader& record, Gone* gone) {
       const std::uint64_t id = record.u64();
       const std::uint32_t count = record.u32();
       if (!record.ok() || count > record.left() / 16) {
+        if (met != nullptr) met->stopped = true;
         return fail(ErrorCode::damaged, "a record is cut short");
       }
       Extents extents(count);
@@ -319,7 +356,10 @@ Result<void> FileTable::apply_one(RecordReader& record, Gone* gone) {
       if (entry == nullptr || !possible(extents)) return impossible("move", id);
       if (gone != nullptr) gone->extents.push_back(entry->extents);
       entry->extents = std::make_shared<const Extents>(std::move(extents));
-      if (entry->seal.size > length_of(*entry->extents)) return impossible("shorten", id);
+      if (entry->seal.size > length_of(*entry->extents)) {
+        if (!entry->log) entry->seal = {};
+        return impossible("shorten", id);
+      }
       return {};
     }
     case Kind::link: {
@@ -336,6 +376,7 @@ Result<void> FileTable::apply_one(RecordReader& record, Gone* gone) {
       return {};
     }
   }
+  if (met != nullptr) met->stopped = true;
   return fail(ErrorCode::damaged, "a record is of no known kind");
 }
 

@@ -94,6 +94,20 @@ class FileTable {
 
   // Errors: damaged.
   Result<void> apply(std::string_view records, Gone* gone);
+
+  // What apply_what_can_be() met.
+  struct Leniency {
+    std::uint64_t skipped = 0;             // records
+    std::vector<std::uint64_t> created{};  // ids
+    std::vector<std::string> not_there{};  // paths that were to be removed
+    bool stopped = false;                  // the rest could not even be skipped
+  };
+  // To salvage, where records before these may be missing: those that fit, without the others. A
+  // directory that is not there is made; a file is gone where another one was given its name, also
+  // if that one is not known.
+  void apply_what_can_be(std::string_view records, Leniency& met);
+  // Takes files out, with all their names.
+  void forget(const std::set<std::uint64_t>& ids);
   [[nodiscard]] Bytes snapshot() const;
 
   // Null if there is none.
@@ -109,7 +123,9 @@ class FileTable {
   [[nodiscard]] const std::map<std::string, std::uint64_t>& names() const { return names_; }
 
  private:
-  Result<void> apply_one(class RecordReader& record, Gone* gone);
+  // `met`: not null if it does not have to fit.
+  Result<void> apply_one(class RecordReader& record, Gone* gone, Leniency* met);
+  void make_directories(const std::string& path);
   void unlink(std::map<std::string, std::uint64_t>::iterator at, Gone* gone);
   Result<void> rename(const std::string& from, const std::string& to, Gone* gone);
   [[nodiscard]] bool can_hold(const std::string& path) const;

@@ -8,49 +8,10 @@
 #include "base/coding.h"
 #include "base/error.h"
 #include "container/digest.h"
+#include "container/journal_frame.h"
 #include "container/search_limit.h"
 
 namespace once::container {
-namespace {
-
-constexpr std::size_t header_bytes = 32;
-constexpr std::size_t alignment = 8;
-
-struct Frame {
-  bool snapshot = false;
-  std::uint64_t generation = 0;
-  std::uint64_t sequence = 0;
-  std::uint64_t durable = 0;
-  std::string_view payload{};
-  std::size_t bytes = 0;  // all of it
-};
-
-// The frame at the start of `bytes`, if a whole one stands there.
-std::optional<Frame> parse(std::string_view bytes, std::uint64_t seed) {
-  Reader reader(bytes);
-  Frame frame;
-  const std::uint32_t length = reader.u32();
-  const std::uint32_t kind = reader.u32();
-  frame.generation = reader.u64();
-  frame.sequence = reader.u64();
-  frame.durable = reader.u64();
-  if (!reader.ok() || kind > 1 || frame.generation == 0 || frame.sequence == 0) return std::nullopt;
-  frame.snapshot = kind == 1;
-  frame.bytes = frame_bytes(length);
-  if (frame.bytes > bytes.size()) return std::nullopt;
-  frame.payload = bytes.substr(header_bytes, length);
-  const std::size_t covered = frame.bytes - 8;
-  Reader checksum(bytes.substr(covered));
-  if (checksum.u64() != digest_of(bytes.substr(0, covered), seed)) return std::nullopt;
-  return frame;
-}
-
-}  // namespace
-
-std::size_t frame_bytes(std::size_t payload) {
-  return round_up(header_bytes + payload, alignment) + 8;
-}
-
 Result<void> Journal::read(const Superblock& superblock, const Visitor& visit) {
   slot_ = superblock.slots[superblock.active];
   set_store(superblock);
@@ -73,7 +34,7 @@ Result<void> Journal::read(const Superblock& superblock, const Visitor& visit) {
     std::optional<Frame> found;
     for (const std::string& copy : copies) {
       if (position_ >= copy.size()) continue;
-      auto frame = parse(std::string_view(copy).substr(position_), seed_);
+      auto frame = parse_frame(std::string_view(copy).substr(position_), seed_);
       const bool counts = frame && frame->snapshot == (position_ == 0) &&
                           (position_ == 0 || frame->sequence == sequence_ + 1) &&
                           frame->generation >= generation &&
@@ -84,7 +45,7 @@ Result<void> Journal::read(const Superblock& superblock, const Visitor& visit) {
             fmt::format("journal at byte {}: the two copies differ", slot_.copies[0] + position_);
       }
       if (counts && found && &copy == &copies[1] && problem_.empty()) {
-        const auto other = parse(std::string_view(copies[0]).substr(position_), seed_);
+        const auto other = parse_frame(std::string_view(copies[0]).substr(position_), seed_);
         if (!other || other->sequence != frame->sequence) {
           problem_ =
               fmt::format("journal at byte {}: the two copies differ", slot_.copies[0] + position_);
@@ -101,7 +62,7 @@ Result<void> Journal::read(const Superblock& superblock, const Visitor& visit) {
     durable_ = std::max(durable_, found->durable);
     generation = found->generation;
     frames.emplace_back(found->sequence, unvouched_.size());
-    unvouched_.append(found->payload.data() - header_bytes, found->bytes);
+    unvouched_.append(found->payload.data() - frame_header_bytes, found->bytes);
     position_ += found->bytes;
   }
   const auto open =
@@ -119,26 +80,14 @@ Result<void> Journal::check_end(const std::string* copies, std::uint64_t generat
   };
   if (sequence_ == 0) return damaged();  // a slot in use begins with a snapshot
   SearchLimit limit(slot_.length);
-  for (int i = 0; i < 2; ++i) {
-    const std::string_view copy(copies[i]);
-    for (std::uint64_t at = position_ + alignment; at + header_bytes < copy.size();
-         at += alignment) {
-      // Only what says so in its header is worth a checksum.
-      Reader header(copy.substr(at, header_bytes));
-      const std::uint32_t length = header.u32();
-      const std::uint32_t kind = header.u32();
-      const std::uint64_t written = header.u64();
-      const std::uint64_t sequence = header.u64();
-      const std::uint64_t durable = header.u64();
-      const bool later = kind == 0 && written != 0 && written <= generation &&
-                         sequence > sequence_ + 1 && durable > sequence_ && durable < sequence &&
-                         length < copy.size();
-      // Too much that looks like it is no end of a journal either.
-      if (later && !limit.spend(frame_bytes(length))) return damaged();
-      if (later && parse(copy.substr(at), seed_)) return damaged();
-    }
-  }
-  return {};
+  // Too much that looks like a later frame is no end of a journal either.
+  const auto later = find_later_frame({copies[0], copies[1]},
+                                      {.from = position_ + 8,
+                                       .after = sequence_ + 1,
+                                       .durable_from = sequence_ + 1,
+                                       .generation_to = generation},
+                                      seed_, limit);
+  return later ? damaged() : Result<void>();
 }
 
 Result<void> Journal::begin(const JournalSlot& slot, std::uint64_t generation,

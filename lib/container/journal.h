@@ -34,13 +34,12 @@
 #include <string_view>
 
 #include "container/device.h"
+#include "container/journal_frame.h"
 #include "container/slot_label.h"
 #include "container/superblock.h"
 #include "once/bytes.h"
 
 namespace once::container {
-
-[[nodiscard]] std::size_t frame_bytes(std::size_t payload);
 
 class Journal {
  public:

@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
-#include "container/journal.h"
+#include "container/salvaged_journal.h"
 #include "container/search_limit.h"
 #include "container/slot_label.h"
 
@@ -43,26 +44,6 @@ Result<std::vector<SlotLabel>> find_labels(Device& device) {
   return labels;
 }
 
-// How far the journal goes in a slot.
-struct Reach {
-  std::uint64_t sequence = 0;
-  // Of two that go equally far the one that was begun last and not made the one in use (its
-  // superblock was not written any more) is only a snapshot.
-  bool more_than_a_snapshot = false;
-  friend auto operator<=>(const Reach&, const Reach&) = default;
-};
-
-Reach reach_of(Device& device, const Superblock& superblock) {
-  Journal journal(device);
-  int frames = 0;
-  // Damaged or not: as far as it goes.
-  (void)journal.read(superblock, [&](std::string_view) -> Result<void> {
-    ++frames;
-    return {};
-  });
-  return {.sequence = journal.sequence(), .more_than_a_snapshot = frames > 1};
-}
-
 }  // namespace
 
 Result<Superblock> find_lost_superblock(Device& device) {
@@ -71,8 +52,10 @@ Result<Superblock> find_lost_superblock(Device& device) {
   auto size = device.size();
   if (!size) return pass(size);
   SearchLimit limit(*size);
+  // The two that go furthest: the second one is what the first was begun after.
   Superblock best;
   Reach furthest;
+  Reach second;
   for (const SlotLabel& label : *labels) {
     if (label.store_id != labels->front().store_id) {
       return fail(ErrorCode::damaged, "there are journals of several stores in {}", device.name());
@@ -86,9 +69,14 @@ Result<Superblock> find_lost_superblock(Device& device) {
     if (label.slot.length > *size) continue;               // the file was cut
     if (!limit.spend(2 * label.slot.length)) return too_many(device);
     const Reach reach = reach_of(device, superblock);
-    if (reach <= furthest) continue;
-    furthest = reach;
-    best = superblock;
+    if (reach > furthest) {
+      second = std::exchange(furthest, reach);
+      superblock.slots[1] = second.sequence == 0 ? label.slot : best.slots[0];
+      best = superblock;
+    } else if (reach > second) {
+      second = reach;
+      best.slots[1] = label.slot;
+    }
   }
   if (furthest.sequence == 0) {
     return fail(ErrorCode::damaged, "there is no journal in {} that tells what it is",

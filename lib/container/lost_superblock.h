@@ -9,7 +9,8 @@
 namespace once::container {
 
 // Reads all of the device in search of labels, and of the slots that they are of takes the one in
-// which the journal goes furthest: a superblock that leads to it.
+// which the journal goes furthest, behind lost frames too, and the next one as the other: a
+// superblock that leads to them.
 // Errors: damaged (there is none, or there are labels of several stores), io.
 [[nodiscard]] Result<Superblock> find_lost_superblock(Device& device);
 

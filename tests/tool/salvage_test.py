@@ -154,6 +154,56 @@ class Salvage(ToolTest):
         self.assertEqual(self.dumped(self.fresh), rows)
         self.assertIn("superblocks", report["mended"][0])
 
+    @staticmethod
+    def frames(content):
+        """Where the frames of the journal stand in both copies, and how long they are."""
+        newest = max((0, 4096), key=lambda at: int.from_bytes(content[at + 32:at + 40], "little"))
+        number = lambda at: int.from_bytes(content[at:at + 8], "little")
+        slot = newest + 40 + 24 * number(newest + 88)
+        one, other, length = number(slot), number(slot + 8), number(slot + 16)
+        at = 0
+        found = []
+        while at < length:
+            size = 40 + (int.from_bytes(content[one + at:one + at + 4], "little") + 7) // 8 * 8
+            if number(one + at + 16) == 0:
+                break
+            found.append((one + at, other + at, size))
+            at += size
+        return found
+
+    def test_a_frame_of_the_journal_is_lost_in_both_copies(self):
+        store = self.filled(300)
+        rows = self.dumped(store)
+        frames = self.frames(store.read_bytes())
+        self.assertGreater(len(frames), 6)
+        whole = 0
+        told = 0
+        for i, (one, other, size) in enumerate(frames):
+            with self.subTest(frame=i):
+                damaged = self.damage(store, one + size // 2, other + size // 2)
+                code, report = self.salvage(damaged)
+                self.assertIn(code, (0, 1), report)
+                saved = self.dumped(self.fresh)
+                if code == 0:
+                    self.assertEqual(saved, rows)
+                whole += saved == rows
+                why = [loss["why"] for loss in report["lost"]]
+                told += any(re.search(r"the journal.* lost its frame \d+, in bytes %d to" % one, text)
+                            for text in why)
+                if i == 0:
+                    # What it was made of is still in the other slot, or was nothing.
+                    self.assertEqual(saved, rows)
+                    self.assertIn("first frame of the journal", report["mended"][0])
+        self.assertGreater(whole, len(frames) // 2)
+        # The last ones look like the end.
+        self.assertGreaterEqual(told, len(frames) - 4)
+        one, other, size = frames[2]
+        damaged = self.damage(store, one + size // 2, other + size // 2)
+        self.assertIn(b"once salvage", self.once("ls", damaged, code=74).stderr)
+        self.fresh.unlink()
+        done = self.once("salvage", damaged, self.fresh, code=1)
+        self.assertRegex(done.stderr.decode(), "once: lost: .*the journal.* lost its frame")
+
     def test_nothing_leads_to_the_files(self):
         store = self.filled(10)
         content = store.read_bytes()

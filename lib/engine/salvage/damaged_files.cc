@@ -68,9 +68,21 @@ class FilesInContainer final : public DamagedFiles {
 
   const std::map<std::string, std::uint64_t>& names() const override { return names_; }
   bool knows_sizes() const override { return true; }
-  std::string mended() const override {
-    if (!container_->superblocks_lost()) return {};
-    return "both superblocks are lost; the journal was found by the labels of its slots";
+  std::vector<std::string> mended() const override {
+    std::vector<std::string> mended = container_->journal_mended();
+    if (container_->superblocks_lost()) {
+      mended.insert(mended.begin(),
+                    "both superblocks are lost; the journal was found by the labels of its slots");
+    }
+    return mended;
+  }
+  std::vector<std::string> lost() const override { return container_->journal_losses(); }
+  std::vector<std::string> removed_unknown() const override {
+    std::vector<std::string> names;
+    for (const std::string& path : container_->removed_unknown()) {
+      names.push_back(path.substr(path.rfind('/') + 1));
+    }
+    return names;
   }
   Result<Bytes> read(const std::string& name, std::uint64_t offset, std::uint64_t length) override {
     auto file = container_->open_file(path_of(name));
@@ -86,11 +98,14 @@ class FilesInContainer final : public DamagedFiles {
   Result<Log> read_log(const std::string& name) override {
     auto damaged = container_->read_damaged_log(path_of(name));
     if (!damaged) return pass(damaged);
-    Log log{.bytes = std::move(damaged->bytes), .problem = std::move(damaged->problem)};
-    for (const auto& gap : damaged->missing) {
-      log.missing.push_back({.offset = gap.offset, .length = gap.length});
-    }
-    return log;
+    return log_of(std::move(*damaged));
+  }
+  Result<std::vector<Log>> read_nameless_logs() override {
+    auto strays = container_->read_stray_logs();
+    if (!strays) return pass(strays);
+    std::vector<Log> logs;
+    for (auto& stray : *strays) logs.push_back(log_of(std::move(stray)));
+    return logs;
   }
   Result<void> check_unchanged() override {
     if (auto idle = check_idle(); !idle) return idle;
@@ -102,6 +117,13 @@ class FilesInContainer final : public DamagedFiles {
  private:
   static std::string path_of(const std::string& name) {
     return std::string(directory) + "/" + name;
+  }
+  static Log log_of(Container::DamagedLog damaged) {
+    Log log{.bytes = std::move(damaged.bytes), .problem = std::move(damaged.problem)};
+    for (const auto& gap : damaged.missing) {
+      log.missing.push_back({.offset = gap.offset, .length = gap.length});
+    }
+    return log;
   }
   // The first sentence: what follows tells of salvaging.
   static std::string why(const std::string& message) {

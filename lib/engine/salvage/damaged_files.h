@@ -45,7 +45,10 @@ class DamagedFiles {
   // Whether a file that was cut would show, whichever it is.
   [[nodiscard]] virtual bool knows_sizes() const = 0;
   // What was damaged on the way to the files and cost nothing; for people.
-  [[nodiscard]] virtual std::string mended() const { return {}; }
+  [[nodiscard]] virtual std::vector<std::string> mended() const { return {}; }
+  // What is lost of that which says where the files are; for people. If anything is, files that
+  // were made last may be missing, and others still there that were removed.
+  [[nodiscard]] virtual std::vector<std::string> lost() const { return {}; }
   // Logs that there should be and that are not.
   [[nodiscard]] virtual std::vector<std::string> missing_logs() const { return {}; }
   // Fewer bytes than asked for at the end of the file. Not for logs. Errors: not_found, damaged,
@@ -58,6 +61,10 @@ class DamagedFiles {
     std::string problem{};          // where, for people
   };
   [[nodiscard]] virtual Result<Log> read_log(const std::string& name) = 0;
+  // Logs and lists of files that are there and whose names are lost, oldest first.
+  [[nodiscard]] virtual Result<std::vector<Log>> read_nameless_logs() { return {}; }
+  // Names of files that were removed, of which nothing else is known.
+  [[nodiscard]] virtual std::vector<std::string> removed_unknown() const { return {}; }
   // Errors: store_locked if somebody has written to it since it was opened.
   [[nodiscard]] virtual Result<void> check_unchanged() = 0;
 };

@@ -134,8 +134,17 @@ Result<std::unique_ptr<SalvageReader>> SalvageReader::open(const std::string& pa
 }
 
 Result<void> SalvageReader::open() {
-  if (std::string mended = files_->mended(); !mended.empty()) mended_.push_back(std::move(mended));
+  mended_ = files_->mended();
+  for (const std::string& lost : files_->lost()) {
+    lost_tables_ = true;
+    losses_.push_back(
+        {.why = fmt::format("the journal, which says what files there are, has lost {}: what was "
+                            "in files that were made then may be missing, and what was removed "
+                            "may be back",
+                            lost)});
+  }
   read_logs();
+  read_nameless_logs();
   if (auto opened = open_files(); !opened) return opened;
   std::vector<rocksdb::LiveFileMetaData> files;
   db_->GetLiveFilesMetaData(&files);
@@ -149,80 +158,135 @@ Result<void> SalvageReader::open() {
 }
 
 Result<void> SalvageReader::open_files() {
-  auto manifest = read_manifest();
-  if (!manifest) return open_rebuilt();
-  const auto status = open_listed(*manifest);
-  if (!status.ok()) {
+  for (const std::string& name : manifests()) {
+    const auto manifest = read_manifest(name);
+    if (!manifest) continue;
+    if (open_listed(*manifest).ok() && goes_with_files(*manifest)) return {};
     close();
-    return open_rebuilt();
   }
-  const Listed listed = compare_with_list();
-  // The end of a list that was cut cannot be missed by itself.
-  if (manifest->whole && (listed.all || files_->knows_sizes())) {
-    lost_tables_ = !listed.only;
-    return {};
-  }
-  if (listed.all && listed.only) {
-    mended_.push_back(
-        fmt::format("the end of the list of files, {}, is damaged; what stands before "
-                    "names just the files that are there",
-                    manifest->name));
-    return {};
-  }
-  close();
   return open_rebuilt();
 }
 
+bool SalvageReader::goes_with_files(const Manifest& manifest) {
+  const Listed listed = compare_with_list();
+  // The end of a list that was cut cannot be missed by itself.
+  if (manifest.whole && (listed.all || files_->knows_sizes())) {
+    // An old one, which was to be removed, names tables that are gone and not those that came.
+    if (!files_->lost().empty() && !listed.all && !listed.only) return false;
+    lost_tables_ = lost_tables_ || !listed.only;
+    return true;
+  }
+  if (!listed.all || !listed.only) return false;
+  mended_.push_back(
+      fmt::format("the end of the list of files, {}, is damaged; what stands before "
+                  "names just the files that are there",
+                  manifest.name));
+  return true;
+}
+
+void SalvageReader::lose_commits(const std::string& why) {
+  losses_.push_back(
+      {.why = why + ": what was committed there is missing, and whose rows it was cannot be told"});
+}
+
 void SalvageReader::read_logs() {
-  const auto lose = [this](const std::string& why) {
-    losses_.push_back(
-        {.why =
-             why + ": what was committed there is missing, and whose rows it was cannot be told"});
-  };
   for (const std::string& name : files_->missing_logs()) {
     ++lost_log_bytes_;
-    lose(fmt::format("the log {} is not there", name));
+    lose_commits(fmt::format("the log {} is not there", name));
   }
   for (const auto& [name, size] : files_->names()) {
     if (!is_log_name(name)) continue;
     auto log = files_->read_log(name);
     if (!log) {
       lost_log_bytes_ += std::max<std::uint64_t>(size, 1);
-      lose(fmt::format("the log {} cannot be read ({})", name, log.error().message));
+      lose_commits(fmt::format("the log {} cannot be read ({})", name, log.error().message));
       continue;
     }
-    std::vector<LogGap> gaps = mend_log(log->bytes);
-    for (const LogGap& gap : log->missing) {
-      if (gap.offset + gap.length > log->bytes.size()) gaps.push_back(gap);
-    }
-    for (const LogGap& gap : gaps) {
-      lost_log_bytes_ += gap.length;
-      const std::string place = log->problem.empty() ? "" : " (" + log->problem + ")";
-      lose(fmt::format("{} of the log {} are damaged{}", bytes_from(gap.offset, gap.length), name,
-                       place));
-    }
-    logs_[name] = std::move(log->bytes);
+    take_log(name, std::move(*log));
   }
 }
 
-std::optional<SalvageReader::Manifest> SalvageReader::read_manifest() {
-  Manifest manifest;
+void SalvageReader::take_log(const std::string& name, DamagedFiles::Log log) {
+  std::vector<LogGap> gaps = mend_log(log.bytes);
+  for (const LogGap& gap : log.missing) {
+    if (gap.offset + gap.length > log.bytes.size()) gaps.push_back(gap);
+  }
+  for (const LogGap& gap : gaps) {
+    lost_log_bytes_ += gap.length;
+    const std::string place = log.problem.empty() ? "" : " (" + log.problem + ")";
+    lose_commits(fmt::format("{} of the log {} are damaged{}", bytes_from(gap.offset, gap.length),
+                             name, place));
+  }
+  logs_[name] = std::move(log.bytes);
+}
+
+void SalvageReader::read_nameless_logs() {
+  auto found = files_->read_nameless_logs();
+  if (!found) return;
+  std::uint64_t number = 0;
+  for (const auto& [name, size] : files_->names()) number = std::max(number, number_in(name));
+  // Those that were removed later are the oldest: what stands in them is in tables.
+  auto removed = std::ranges::count_if(files_->removed_unknown(), is_log_name);
+  for (DamagedFiles::Log& log : *found) {
+    // What it is of shows at its beginning.
+    const bool begins = log.missing.empty() || log.missing.front().offset > 0;
+    if (!begins || log.bytes.empty()) continue;
+    constexpr std::size_t first_record = 200;
+    if (log.bytes.substr(0, first_record).contains("leveldb.BytewiseComparator")) {
+      nameless_manifest_ = std::move(log);
+      continue;
+    }
+    if (removed > 0) {
+      --removed;
+      continue;
+    }
+    const std::string name = fmt::format("{:06}.log", ++number);
+    const std::string taken = fmt::format(
+        "a log whose name and making the journal does not tell of was taken as {}", name);
+    if (files_->lost().empty()) {
+      // Nothing vouches for the end of a journal, and in the same way other files may be missing.
+      lost_tables_ = true;
+      losses_.push_back({.why = taken + "; other files that were made after those of which it "
+                                        "tells may be missing",
+                         .instead = "what was committed there"});
+    } else {
+      mended_.push_back(taken);
+    }
+    take_log(name, std::move(log));
+  }
+}
+
+std::vector<std::string> SalvageReader::manifests() {
   constexpr std::uint64_t longest = 64;
   auto current = files_->read("CURRENT", 0, longest);
-  if (current && current->ends_with('\n')) current->pop_back();
-  if (current && is_manifest_name(*current) && files_->names().contains(*current)) {
-    manifest.name = *current;
-  } else {
-    for (const auto& [name, size] : files_->names()) {
-      if (is_manifest_name(name) && number_in(name) >= number_in(manifest.name)) {
-        manifest.name = name;
-      }
-    }
-    if (manifest.name.empty()) return std::nullopt;
-    mended_.push_back(fmt::format(
-        "the file CURRENT is damaged; the newest list of files, {}, was taken", manifest.name));
+  if (current) current->resize(std::min(current->find('\n'), current->size()));
+  const bool named = current && is_manifest_name(*current);
+  const bool lost = !files_->lost().empty();
+  std::string newest;
+  for (const auto& [name, size] : files_->names()) {
+    if (is_manifest_name(name) && number_in(name) >= number_in(newest)) newest = name;
   }
-  auto log = files_->read_log(manifest.name);
+  if (named && files_->names().contains(*current)) {
+    // That a newer one was made the current one may be among what is lost.
+    if (lost && newest != *current) return {newest, *current};
+    return {*current};
+  }
+  if (lost && nameless_manifest_) {
+    nameless_manifest_name_ =
+        named ? *current : fmt::format("MANIFEST-{:06}", number_in(newest) + 1);
+    return {nameless_manifest_name_};
+  }
+  // All others are older than the one that is not there any more.
+  if (newest.empty() || (lost && named)) return {};
+  mended_.push_back(
+      fmt::format("the file CURRENT is damaged; the newest list of files, {}, was taken", newest));
+  return {newest};
+}
+
+std::optional<SalvageReader::Manifest> SalvageReader::read_manifest(const std::string& name) {
+  Manifest manifest{.name = name};
+  auto log = name == nameless_manifest_name_ ? Result<DamagedFiles::Log>(*nameless_manifest_)
+                                             : files_->read_log(name);
   if (!log) return std::nullopt;
   Bytes mended = log->bytes;
   const std::vector<LogGap> gaps = mend_log(mended);

@@ -43,7 +43,7 @@ class SalvageReader {
   SalvageReader& operator=(const SalvageReader&) = delete;
   ~SalvageReader();
 
-  // What is missing of logs and of the list of files.
+  // What is missing of the journal, of logs and of the list of files.
   [[nodiscard]] const std::vector<Loss>& losses() const { return losses_; }
   [[nodiscard]] const std::vector<std::string>& mended() const { return mended_; }
   [[nodiscard]] std::uint64_t lost_log_bytes() const { return lost_log_bytes_; }
@@ -77,13 +77,21 @@ class SalvageReader {
   Result<void> open();
   Result<void> open_files();
   void read_logs();
+  // Those whose names the journal has lost.
+  void read_nameless_logs();
+  void take_log(const std::string& name, DamagedFiles::Log log);
+  void lose_commits(const std::string& why);
   // What is in the list of files, or nullopt if it cannot be read to its end.
   struct Manifest {
     std::string name{};
     Bytes bytes{};
     bool whole = true;
   };
-  std::optional<Manifest> read_manifest();
+  // Their names, in the order in which they are to be tried.
+  std::vector<std::string> manifests();
+  std::optional<Manifest> read_manifest(const std::string& name);
+  // Whether it can be the list of the files that are there.
+  bool goes_with_files(const Manifest& manifest);
   rocksdb::Status open_listed(const Manifest& manifest);
   Result<void> open_rebuilt();
   rocksdb::Status open_database(const std::shared_ptr<MendedFileSystem>& shown);
@@ -107,7 +115,9 @@ class SalvageReader {
   const ExpiryFilters filters_ = make_expiry_filters();
   const std::shared_ptr<DamagedFiles> files_;
   std::map<std::string, Bytes> logs_{};  // mended
-  bool rebuilt_ = false;                 // the list of files
+  std::optional<DamagedFiles::Log> nameless_manifest_{};
+  std::string nameless_manifest_name_{};  // by which it goes
+  bool rebuilt_ = false;                  // the list of files
   std::vector<Loss> losses_{};
   std::vector<std::string> mended_{};
   std::uint64_t lost_log_bytes_ = 0;
