@@ -2,6 +2,7 @@
 // saved is one that was written, and where any is missing, old or back, that is told.
 #include <doctest/doctest.h>
 
+#include <random>
 #include <set>
 
 #include "store/lost_frames.h"
@@ -136,6 +137,56 @@ void check_each_frame(bool killed) {
 }
 
 }  // namespace
+
+TEST_CASE("without superblocks, too") {
+  const LeftStore left(true);
+  const std::vector<FramePlace> frames = frames_in(left.bytes);
+  int told = 0;
+  for (std::size_t i = 0; i < frames.size(); i += i == 0 ? 1 : 9) {
+    CAPTURE(frames[i].frame.sequence);
+    std::string bytes = left.bytes;
+    frames[i].flip(bytes);
+    const Salvaged with = left.salvage(bytes);
+    bytes.replace(0, 2 * container::block_bytes, 2 * container::block_bytes, '\0');
+    const Salvaged without = left.salvage(bytes);
+    left.check(without);
+    CHECK(without.rows == with.rows);
+    CHECK(without.losses.size() == with.losses.size());
+    told += without.losses.empty() ? 0 : 1;
+  }
+  CHECK(told > 5);
+}
+
+TEST_CASE("several frames, blocks of both copies, and parts of the other slot are lost") {
+  const LeftStore left(false);
+  const std::vector<FramePlace> frames = frames_in(left.bytes);
+  std::mt19937 random(7);
+  for (int round = 0; round < 60; ++round) {
+    CAPTURE(round);
+    std::string bytes = left.bytes;
+    const std::size_t first = random() % frames.size();
+    const std::size_t count = 1 + random() % 30;
+    for (std::size_t i = first; i < std::min(first + count, frames.size()); ++i) {
+      random() % 2 == 0 ? frames[i].flip(bytes) : frames[i].wipe(bytes);
+    }
+    if (round % 3 == 1) frames[random() % frames.size()].flip(bytes);
+    if (round % 3 == 2) {
+      const auto others = frames_in(left.bytes, false);
+      REQUIRE(others.size() > 1);
+      frames[0].flip(bytes);
+      others[1 + random() % (others.size() - 1)].flip(bytes);
+    }
+    left.check(left.salvage(bytes));
+  }
+  // Nothing tells what there was.
+  std::string bytes = left.bytes;
+  frames[0].flip(bytes);
+  frames_in(left.bytes, false)[0].flip(bytes);
+  const Salvaged nothing = left.salvage(bytes);
+  REQUIRE_FALSE(nothing.report);
+  CHECK(nothing.report.error().code == ErrorCode::damaged);
+  CHECK(nothing.report.error().message.find("restore a backup") != std::string::npos);
+}
 
 TEST_CASE("any frame of the journal is lost, of a store that was closed") {
   check_each_frame(false);

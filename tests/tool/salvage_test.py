@@ -196,7 +196,7 @@ class Salvage(ToolTest):
                     self.assertIn("first frame of the journal", report["mended"][0])
         self.assertGreater(whole, len(frames) // 2)
         # The last ones look like the end.
-        self.assertGreaterEqual(told, len(frames) - 4)
+        self.assertGreaterEqual(told, len(frames) - 8)
         one, other, size = frames[2]
         damaged = self.damage(store, one + size // 2, other + size // 2)
         self.assertIn(b"once salvage", self.once("ls", damaged, code=74).stderr)
