@@ -77,9 +77,8 @@ Result<void> Container::salvage_files() {
   stray_logs_ =
       find_stray_logs(*device_, unclaimed_blocks(), seed_, [&](std::uint64_t id) ONCE_NO_ANALYSIS {
         if (const Entry* entry = table_.find(id)) return entry->log;
-        return std::ranges::any_of(salvaged->unknown, [&](const IdRange& range) {
-          return id > range.after && id < range.before;
-        });
+        const auto range = std::ranges::lower_bound(salvaged->unknown, id, {}, &IdRange::before);
+        return range != salvaged->unknown.end() && id > range->after && id < range->before;
       });
   return {};
 }
@@ -108,13 +107,17 @@ void Container::forget_doubtful_files() {
   }
   SearchLimit limit(allocator_.end());
   std::set<std::uint64_t> doubtful;
+  std::set<std::uint64_t> nameless;
   for (auto& [id, entry] : table_.entries()) {
     if (entry.log) continue;
-    if (entry.seal.digest != 0) {
+    const bool is_nameless = parent_of(names[id]) == nameless_directory;
+    if (is_nameless && entry.seal.digest == 0) {
+      nameless.insert(id);  // may be a log; then what is in its blocks says so
+    } else if (entry.seal.digest != 0) {
       const bool may = limit.spend(entry.seal.size);
       const auto seal =
           may ? read_seal(entry.extents, entry.seal.size) : Result<Seal>(Seal{.size = 0});
-      if (!seal || *seal != entry.seal) doubtful.insert(id);
+      if (!seal || *seal != entry.seal) (is_nameless ? nameless : doubtful).insert(id);
     } else if (overlaid.contains(id)) {
       doubtful.insert(id);
     } else if (entry.seal.size == 0) {
@@ -128,6 +131,7 @@ void Container::forget_doubtful_files() {
         names[id]));
   }
   table_.forget(doubtful);
+  table_.forget(nameless);
 }
 
 Extents Container::unclaimed_blocks() const {
@@ -200,7 +204,8 @@ Result<Container::DamagedLog> Container::read_damaged_log(const LogOnDevice& on_
   Search search = find_envelopes(stream, id, seed_);
   std::vector<Found>& found = search.found;
   // In order but for extents of which the journal does not tell.
-  std::ranges::stable_sort(found, {}, [](const Found& one) { return one.envelope.offset; });
+  std::ranges::sort(found, {},
+                    [](const Found& one) { return std::pair(one.envelope.offset, one.position); });
 
   DamagedLog log;
   std::uint64_t end = 0;  // of the last envelope, in the extents

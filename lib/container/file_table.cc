@@ -183,6 +183,18 @@ void FileTable::make_directories(const std::string& path) {
   for (std::string at = path; at != above; at = std::string(parent_of(at))) directories_.insert(at);
 }
 
+Entry* FileTable::find_or_keep(std::uint64_t id, Leniency* met) {
+  Entry* entry = find(id);
+  if (entry != nullptr || met == nullptr || id == 0) return entry;
+  ++met->skipped;
+  directories_.insert(std::string(nameless_directory));
+  names_[fmt::format("{}/{}", nameless_directory, id)] = id;
+  entry = &entries_[id];
+  entry->id = id;
+  entry->links = 1;
+  return entry;
+}
+
 void FileTable::forget(const std::set<std::uint64_t>& ids) {
   std::erase_if(names_, [&](const auto& name) { return ids.contains(name.second); });
   std::erase_if(entries_, [&](const auto& entry) { return ids.contains(entry.first); });
@@ -310,7 +322,7 @@ Result<void> FileTable::apply_one(RecordReader& record, Gone* gone, Leniency* me
       extent.offset = record.u64();
       extent.length = record.u64();
       if (!record.ok()) return {};
-      Entry* entry = find(id);
+      Entry* entry = find_or_keep(id, met);
       if (entry == nullptr) return impossible("extend", id);
       Extents extents = *entry->extents;
       if (!extents.empty() && extents.back().end() == extent.offset) {
@@ -330,7 +342,7 @@ Result<void> FileTable::apply_one(RecordReader& record, Gone* gone, Leniency* me
       seal.tail_digest = record.u64();
       const std::int64_t time = record.i64();
       if (!record.ok()) return {};
-      Entry* entry = find(id);
+      Entry* entry = find_or_keep(id, met);
       // What a log lacks is told when it is read.
       const bool may_lack = met != nullptr && entry != nullptr && entry->log;
       if (entry == nullptr || (seal.size > length_of(*entry->extents) && !may_lack)) {
@@ -352,7 +364,7 @@ Result<void> FileTable::apply_one(RecordReader& record, Gone* gone, Leniency* me
         extent.offset = record.u64();
         extent.length = record.u64();
       }
-      Entry* entry = find(id);
+      Entry* entry = find_or_keep(id, met);
       if (entry == nullptr || !possible(extents)) return impossible("move", id);
       if (gone != nullptr) gone->extents.push_back(entry->extents);
       entry->extents = std::make_shared<const Extents>(std::move(extents));

@@ -47,6 +47,9 @@ struct Seal {
   friend bool operator==(const Seal&, const Seal&) = default;
 };
 
+// Where files are found whose making and name are lost; see apply_what_can_be().
+inline constexpr std::string_view nameless_directory = "/nameless";
+
 // A file in more pieces than this cannot be: whoever adds some has to look before it is journaled.
 inline constexpr std::size_t most_file_extents = 4096;
 
@@ -104,7 +107,8 @@ class FileTable {
   };
   // To salvage, where records before these may be missing: those that fit, without the others. A
   // directory that is not there is made; a file is gone where another one was given its name, also
-  // if that one is not known.
+  // if that one is not known. What is said of a file that nobody made is kept for one in
+  // nameless_directory.
   void apply_what_can_be(std::string_view records, Leniency& met);
   // Takes files out, with all their names.
   void forget(const std::set<std::uint64_t>& ids);
@@ -126,6 +130,7 @@ class FileTable {
   // `met`: not null if it does not have to fit.
   Result<void> apply_one(class RecordReader& record, Gone* gone, Leniency* met);
   void make_directories(const std::string& path);
+  Entry* find_or_keep(std::uint64_t id, Leniency* met);
   void unlink(std::map<std::string, std::uint64_t>::iterator at, Gone* gone);
   Result<void> rename(const std::string& from, const std::string& to, Gone* gone);
   [[nodiscard]] bool can_hold(const std::string& path) const;

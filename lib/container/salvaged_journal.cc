@@ -128,7 +128,11 @@ class Follower {
     }
   }
   [[nodiscard]] std::uint64_t changes() const { return changes_; }
-  void end() { journal_.unknown.push_back({.after = newest_, .before = no_id}); }
+  // More files may have been made here.
+  void end() {
+    const bool open = !journal_.unknown.empty() && journal_.unknown.back().before == no_id;
+    if (!open) journal_.unknown.push_back({.after = newest_, .before = no_id});
+  }
 
  private:
   // Whether the journal goes on behind a frame that is not whole: if some later one says that it
@@ -149,7 +153,7 @@ class Follower {
   void lose(const std::string& what) {
     journal_.losses.push_back(what);
     lossy_ = true;
-    journal_.unknown.push_back({.after = newest_, .before = no_id});
+    end();
   }
   void go_on_at(const Slot& slot, const LaterFrame& later) {
     const std::uint64_t first = journal_.sequence + 1;
@@ -166,8 +170,9 @@ class Follower {
     for (const std::uint64_t id : met.created) {
       if (id <= newest_) continue;
       newest_ = id;
-      if (frame.snapshot) continue;
-      for (IdRange& range : journal_.unknown) range.before = std::min(range.before, id);
+      if (!journal_.unknown.empty() && journal_.unknown.back().before == no_id && !frame.snapshot) {
+        journal_.unknown.back().before = id;
+      }
     }
     if ((met.skipped > 0 || met.stopped) && !lossy_) {
       lose(fmt::format("frame {} does not fit what was before it", frame.sequence));

@@ -35,8 +35,8 @@ struct SalvagedJournal {
   std::vector<std::string> losses{};
   // What was lost and cost nothing.
   std::vector<std::string> mended{};
-  // Files that no frame names have ids in these: those that lost frames made, and the last range
-  // those that frames behind the end would.
+  // Files that no frame names have ids in these, which ascend: those that lost frames made, and the
+  // last range those that frames behind the end would.
   std::vector<IdRange> unknown{};
   // Paths of files that were removed and that no frame has named.
   std::vector<std::string> removed{};

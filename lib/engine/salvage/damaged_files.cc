@@ -63,6 +63,13 @@ class FilesInContainer final : public DamagedFiles {
       if (!file) return pass(file);
       if (*file) names_[name] = container_->size(**file);
     }
+    const std::string there(container::nameless_directory);
+    for (const std::string& name : container_->children(there).value_or(no_names)) {
+      auto file = container_->open_file(there + "/" + name);
+      if (!file || !*file) continue;
+      nameless_[name] = container_->size(**file);
+      paths_[name] = there + "/" + name;
+    }
     return {};
   }
 
@@ -77,6 +84,13 @@ class FilesInContainer final : public DamagedFiles {
     return mended;
   }
   std::vector<std::string> lost() const override { return container_->journal_losses(); }
+  std::map<std::string, std::uint64_t> nameless() const override { return nameless_; }
+  void give_name(const std::string& nameless, const std::string& name) override {
+    const auto at = nameless_.extract(nameless);
+    if (at.empty()) return;
+    names_[name] = at.mapped();
+    paths_[name] = paths_[nameless];
+  }
   std::vector<std::string> removed_unknown() const override {
     std::vector<std::string> names;
     for (const std::string& path : container_->removed_unknown()) {
@@ -115,8 +129,9 @@ class FilesInContainer final : public DamagedFiles {
   }
 
  private:
-  static std::string path_of(const std::string& name) {
-    return std::string(directory) + "/" + name;
+  std::string path_of(const std::string& name) const {
+    const auto at = paths_.find(name);
+    return at != paths_.end() ? at->second : std::string(directory) + "/" + name;
   }
   static Log log_of(Container::DamagedLog damaged) {
     Log log{.bytes = std::move(damaged.bytes), .problem = std::move(damaged.problem)};
@@ -142,6 +157,8 @@ class FilesInContainer final : public DamagedFiles {
   const std::shared_ptr<HostFile> host_;
   std::unique_ptr<Container> container_;
   std::map<std::string, std::uint64_t> names_;
+  std::map<std::string, std::uint64_t> nameless_;
+  std::map<std::string, std::string> paths_;  // of those that are, or were, nameless
 };
 
 class FilesInDirectory final : public DamagedFiles {

@@ -63,6 +63,10 @@ class DamagedFiles {
   [[nodiscard]] virtual Result<Log> read_log(const std::string& name) = 0;
   // Logs and lists of files that are there and whose names are lost, oldest first.
   [[nodiscard]] virtual Result<std::vector<Log>> read_nameless_logs() { return {}; }
+  // Files whose names are lost, and their sizes, under names for read() that are nobody's.
+  [[nodiscard]] virtual std::map<std::string, std::uint64_t> nameless() const { return {}; }
+  // It is known which one it is.
+  virtual void give_name(const std::string& /*nameless*/, const std::string& /*name*/) {}
   // Names of files that were removed, of which nothing else is known.
   [[nodiscard]] virtual std::vector<std::string> removed_unknown() const { return {}; }
   // Errors: store_locked if somebody has written to it since it was opened.

@@ -326,8 +326,9 @@ rocksdb::Status SalvageReader::open_listed(const Manifest& manifest) {
   db_->GetLiveFilesMetaData(&files);
   bool differ = false;
   for (const auto& file : files) {
+    const bool found = !files_->names().contains(in_directory(file)) && find_nameless(file);
     const auto there = files_->names().find(in_directory(file));
-    if (there == files_->names().end() || there->second == file.size) continue;
+    if (there == files_->names().end() || (there->second == file.size && !found)) continue;
     if (!differ) shown = show();
     differ = true;
     shown->expect(there->first, file.size);
@@ -335,6 +336,27 @@ rocksdb::Status SalvageReader::open_listed(const Manifest& manifest) {
   if (!differ) return status;
   close();
   return open_database(shown);
+}
+
+bool SalvageReader::find_nameless(const rocksdb::LiveFileMetaData& file) {
+  for (const auto& [nameless, size] : files_->nameless()) {
+    if (size != file.size) continue;
+    const DamagedTable table(
+        [this, &name = nameless](std::uint64_t offset, std::uint64_t length) {
+          return files_->read(name, offset, length);
+        },
+        size);
+    const auto known = list_table(table, file.file_number, size);
+    const bool same = known && known->family < tables.size() &&
+                      family_name(tables[known->family]) == file.column_family_name &&
+                      known->smallest_sequence == file.smallest_seqno &&
+                      known->largest_sequence == file.largest_seqno &&
+                      known->first_key == file.smallestkey && known->last_key == file.largestkey;
+    if (!same) continue;
+    files_->give_name(nameless, in_directory(file));
+    return true;
+  }
+  return false;
 }
 
 SalvageReader::Listed SalvageReader::compare_with_list() {

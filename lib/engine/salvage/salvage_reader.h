@@ -101,6 +101,8 @@ class SalvageReader {
     bool only = false;  // no table that is not there
   };
   [[nodiscard]] Listed compare_with_list();
+  // Whether a file whose name is lost is that table.
+  bool find_nameless(const rocksdb::LiveFileMetaData& file);
 
   [[nodiscard]] rocksdb::ColumnFamilyHandle* family(Table table) const {
     return families_[static_cast<std::size_t>(table)];
