@@ -276,8 +276,9 @@ std::vector<std::string> SalvageReader::manifests() {
         named ? *current : fmt::format("MANIFEST-{:06}", number_in(newest) + 1);
     return {nameless_manifest_name_};
   }
-  // All others are older than the one that is not there any more.
-  if (newest.empty() || (lost && named)) return {};
+  if (newest.empty()) return {};
+  // What it lacks may be what counts.
+  if (lost && named && number_in(newest) < number_in(*current)) return {};
   mended_.push_back(
       fmt::format("the file CURRENT is damaged; the newest list of files, {}, was taken", newest));
   return {newest};
