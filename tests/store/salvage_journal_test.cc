@@ -54,7 +54,7 @@ struct LeftStore {
           }
         }
         note(versions, rows_now(store));
-        if (part % 2 == 1) value_of(store.compact());
+        if (part % 2 == 0) value_of(store.compact());  // what comes after stands in logs
       }
       note(versions, rows_now(store));
       rows = rows_now(store);
