@@ -74,12 +74,23 @@ Result<void> Container::salvage_files() {
   journal_mended_ = std::move(salvaged->mended);
   removed_unknown_ = std::move(salvaged->removed);
   if (!journal_losses_.empty()) forget_doubtful_files();
-  stray_logs_ =
-      find_stray_logs(*device_, unclaimed_blocks(), seed_, [&](std::uint64_t id) ONCE_NO_ANALYSIS {
-        if (const Entry* entry = table_.find(id)) return entry->log;
-        const auto range = std::ranges::lower_bound(salvaged->unknown, id, {}, &IdRange::before);
-        return range != salvaged->unknown.end() && id > range->after && id < range->before;
-      });
+  const Extents unclaimed = unclaimed_blocks();
+  stray_logs_ = find_stray_logs(*device_, unclaimed, seed_, [&](std::uint64_t id) ONCE_NO_ANALYSIS {
+    if (const Entry* entry = table_.find(id)) return entry->log;
+    const auto range = std::ranges::lower_bound(salvaged->unknown, id, {}, &IdRange::before);
+    return range != salvaged->unknown.end() && id > range->after && id < range->before;
+  });
+  // The blocks right behind a log may have been given to it last, and hold the rest of an envelope.
+  std::set<std::uint64_t> given;
+  for (const auto& [id, entry] : table_.entries()) {
+    if (!entry.log || entry.extents->empty()) continue;
+    const std::uint64_t end = entry.extents->back().end();
+    const auto run = std::ranges::lower_bound(unclaimed, end, {}, &Extent::offset);
+    if (run == unclaimed.end() || run->offset != end || !given.insert(end).second) continue;
+    const std::uint64_t most = round_up(envelope_bytes(most_envelope_payload), block_bytes);
+    Extents& strays = stray_logs_[id];
+    strays.insert(strays.begin(), {.offset = end, .length = std::min(run->length, most)});
+  }
   return {};
 }
 

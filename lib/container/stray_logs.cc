@@ -44,6 +44,9 @@ std::map<std::uint64_t, Extents> find_stray_logs(
       Reader header(here.substr(8));
       const std::uint64_t id = header.u64();
       const std::uint64_t whole = claimed_bytes(here, id);
+      if (at % block_bytes == 0 && noted_durable(here, id, seed) != 0 && wanted(id)) {
+        add(found[id], {.offset = at, .length = block_bytes});
+      }
       if (whole == 0 || whole > run.end() - at || !wanted(id)) {
         at += step;
         continue;

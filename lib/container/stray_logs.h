@@ -11,8 +11,8 @@
 
 namespace once::container {
 
-// The blocks in which whole envelopes stand, by the file that they are of, for the files that are
-// `wanted`. Too much that looks like envelopes ends the search.
+// The blocks in which whole envelopes or sync notes stand, by the file that they are of, for the
+// files that are `wanted`. Too much that looks like envelopes ends the search.
 [[nodiscard]] std::map<std::uint64_t, Extents> find_stray_logs(
     Device& device, const Extents& unclaimed, std::uint64_t seed,
     const std::function<bool(std::uint64_t id)>& wanted);
