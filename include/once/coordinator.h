@@ -114,7 +114,7 @@ struct Participant {
   // False: nobody sees what is prepared until commit. True: a step of a saga, whose `prepare` has
   // its effect at once and whose `abort` compensates it; then each vote is synced before the next
   // participant is asked, so that what never ran is not compensated, but for the one step at which
-  // a crash came.
+  // a crash came, and the one behind participants that are no steps whose votes the crash took.
   bool saga = false;
   // Votes: bytes (handed to commit and abort again) for yes, an error for no. work_failed and
   // work_not_started say that there is nothing to abort here; work_retryable and busy are tried

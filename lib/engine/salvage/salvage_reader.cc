@@ -412,6 +412,7 @@ Result<void> SalvageReader::open_rebuilt() {
   const std::string name = fmt::format("MANIFEST-{:06}", next_number - 1);
   shown->put("CURRENT", name + "\n");
   std::vector<ListedTable> listed;
+  listed.reserve(found.size());
   for (FoundTable& table : found) listed.push_back(std::move(table.listed));
   shown->put(name, make_manifest(families, listed, next_number));
   const auto status = open_database(shown);
