@@ -203,8 +203,9 @@ Result<std::vector<Container::DamagedLog>> Container::read_stray_logs() {
 }
 
 Result<Container::DamagedLog> Container::read_damaged_log(const LogOnDevice& on_device) {
-  const auto& [id, extents, noted] = on_device;
-  std::uint64_t known = noted;
+  const std::uint64_t id = on_device.id;
+  const Extents& extents = on_device.extents;
+  std::uint64_t known = on_device.known;
   auto size = device_->size();
   if (!size) return pass(size);
   const Extents there = within(*size, extents);

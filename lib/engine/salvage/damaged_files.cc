@@ -65,10 +65,11 @@ class FilesInContainer final : public DamagedFiles {
     }
     const std::string there(container::nameless_directory);
     for (const std::string& name : container_->children(there).value_or(no_names)) {
-      auto file = container_->open_file(there + "/" + name);
+      const std::string path = fmt::format("{}/{}", there, name);
+      auto file = container_->open_file(path);
       if (!file || !*file) continue;
       nameless_[name] = container_->size(**file);
-      paths_[name] = there + "/" + name;
+      paths_[name] = path;
     }
     return {};
   }
