@@ -150,6 +150,7 @@ class Container {
     Bytes bytes{};          // zeros where something is missing
     Extents missing{};      // of `bytes`; the last one may go on behind them
     std::string problem{};  // what is wrong, and where; empty: nothing
+    bool newest = false;    // it has no name, and was made after all WALs that have one
   };
   Result<DamagedLog> read_damaged_log(const std::string& path);
   // Logs that no frame of the journal names, in the order in which they were made: of which frames
@@ -239,7 +240,8 @@ class Container {
   Result<void> salvage_files() ONCE_REQUIRES(mutex_);
   // Takes out what a lost frame may have removed and others overwritten.
   void forget_doubtful_files() ONCE_REQUIRES(mutex_);
-  [[nodiscard]] Extents unclaimed_blocks() const ONCE_REQUIRES(mutex_);
+  // `but_by_sealed`: claims of files that are not known by their bytes do not count.
+  [[nodiscard]] Extents unclaimed_blocks(bool but_by_sealed) const ONCE_REQUIRES(mutex_);
   struct LogOnDevice {
     std::uint64_t id = 0;
     Extents extents{};

@@ -31,6 +31,23 @@ Extents within(std::uint64_t size, const Extents& extents) {
   return inside;
 }
 
+// Those parts of `extents` that are none of `own`.
+Extents outside_of(Extents own, const Extents& extents) {
+  std::ranges::sort(own, {}, &Extent::offset);
+  Extents outside;
+  for (const Extent& extent : extents) {
+    std::uint64_t from = extent.offset;
+    for (const Extent& one : own) {
+      if (one.end() <= from) continue;
+      if (one.offset >= extent.end()) break;
+      if (one.offset > from) outside.push_back({.offset = from, .length = one.offset - from});
+      from = one.end();
+    }
+    if (from < extent.end()) outside.push_back({.offset = from, .length = extent.end() - from});
+  }
+  return outside;
+}
+
 struct Found {
   Envelope envelope{};
   std::uint64_t position = 0;
@@ -74,12 +91,17 @@ Result<void> Container::salvage_files() {
   journal_mended_ = std::move(salvaged->mended);
   removed_unknown_ = std::move(salvaged->removed);
   if (!journal_losses_.empty()) forget_doubtful_files();
-  const Extents unclaimed = unclaimed_blocks();
-  stray_logs_ = find_stray_logs(*device_, unclaimed, seed_, [&](std::uint64_t id) ONCE_NO_ANALYSIS {
+  const Extents unclaimed = unclaimed_blocks(false);
+  // A log that a lost frame removed, or took blocks from, is still there with all of them.
+  const Extents searched = journal_losses_.empty() ? unclaimed : unclaimed_blocks(true);
+  stray_logs_ = find_stray_logs(*device_, searched, seed_, [&](std::uint64_t id) ONCE_NO_ANALYSIS {
     if (const Entry* entry = table_.find(id)) return entry->log;
     const auto range = std::ranges::lower_bound(salvaged->unknown, id, {}, &IdRange::before);
     return range != salvaged->unknown.end() && id > range->after && id < range->before;
   });
+  for (auto& [id, extents] : stray_logs_) {
+    if (const Entry* entry = table_.find(id)) extents = outside_of(*entry->extents, extents);
+  }
   // The blocks right behind a log may have been given to it last, and hold the rest of an envelope.
   std::set<std::uint64_t> given;
   for (const auto& [id, entry] : table_.entries()) {
@@ -145,7 +167,7 @@ void Container::forget_doubtful_files() {
   table_.forget(nameless);
 }
 
-Extents Container::unclaimed_blocks() const {
+Extents Container::unclaimed_blocks(bool but_by_sealed) const {
   Extents claimed;
   for (const JournalSlot& slot : superblock_.slots) {
     for (const std::uint64_t copy : slot.copies) {
@@ -153,6 +175,7 @@ Extents Container::unclaimed_blocks() const {
     }
   }
   for (const auto& [id, entry] : table_.entries()) {
+    if (but_by_sealed && entry.seal.digest == 0) continue;
     claimed.insert(claimed.end(), entry.extents->begin(), entry.extents->end());
   }
   std::ranges::sort(claimed, {}, &Extent::offset);
@@ -187,8 +210,12 @@ Result<Container::DamagedLog> Container::read_damaged_log(const std::string& pat
 
 Result<std::vector<Container::DamagedLog>> Container::read_stray_logs() {
   std::vector<LogOnDevice> strays;
+  std::uint64_t newest = 0;  // of the WALs that have names
   {
     MutexLock lock(mutex_);
+    for (const auto& [path, id] : table_.names()) {
+      if (is_wal(path)) newest = std::max(newest, id);
+    }
     for (const auto& [id, extents] : stray_logs_) {
       if (table_.find(id) == nullptr) strays.push_back({.id = id, .extents = extents});
     }
@@ -197,6 +224,7 @@ Result<std::vector<Container::DamagedLog>> Container::read_stray_logs() {
   for (const LogOnDevice& stray : strays) {
     auto log = read_damaged_log(stray);
     if (!log) return pass(log);
+    log->newest = stray.id > newest;
     logs.push_back(std::move(*log));
   }
   return logs;

@@ -135,7 +135,9 @@ class FilesInContainer final : public DamagedFiles {
     return at != paths_.end() ? at->second : std::string(directory) + "/" + name;
   }
   static Log log_of(Container::DamagedLog damaged) {
-    Log log{.bytes = std::move(damaged.bytes), .problem = std::move(damaged.problem)};
+    Log log{.bytes = std::move(damaged.bytes),
+            .problem = std::move(damaged.problem),
+            .newest = damaged.newest};
     for (const auto& gap : damaged.missing) {
       log.missing.push_back({.offset = gap.offset, .length = gap.length});
     }

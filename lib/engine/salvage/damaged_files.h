@@ -59,6 +59,7 @@ class DamagedFiles {
     Bytes bytes{};                  // zeros where something is missing
     std::vector<LogGap> missing{};  // the last one may go on behind `bytes`
     std::string problem{};          // where, for people
+    bool newest = false;            // without a name, and made after all logs that have one
   };
   [[nodiscard]] virtual Result<Log> read_log(const std::string& name) = 0;
   // Logs and lists of files that are there and whose names are lost, oldest first.

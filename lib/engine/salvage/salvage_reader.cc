@@ -225,8 +225,10 @@ void SalvageReader::read_nameless_logs() {
   if (!found) return;
   std::uint64_t number = 0;
   for (const auto& [name, size] : files_->names()) number = std::max(number, number_in(name));
-  // Those that were removed later are the oldest: what stands in them is in tables.
-  auto removed = std::ranges::count_if(files_->removed_unknown(), is_log_name);
+  // The list of files tells of more than those that have names, and RocksDB leaves out logs before
+  // the one that it names. No journal loses as many files.
+  number += 1'000'000;
+  std::vector<DamagedFiles::Log> logs;
   for (DamagedFiles::Log& log : *found) {
     // What it is of shows at its beginning.
     const bool begins = log.missing.empty() || log.missing.front().offset > 0;
@@ -234,12 +236,16 @@ void SalvageReader::read_nameless_logs() {
     constexpr std::size_t first_record = 200;
     if (log.bytes.substr(0, first_record).contains("leveldb.BytewiseComparator")) {
       nameless_manifest_ = std::move(log);
-      continue;
+    } else {
+      logs.push_back(std::move(log));
     }
-    if (removed > 0) {
-      --removed;
-      continue;
-    }
+  }
+  // Those that were removed later are the oldest: what stands in them is in tables. But their
+  // blocks may have been written to since, and the newest log of all is there.
+  const std::size_t there = !logs.empty() && logs.back().newest ? 1 : 0;
+  const std::size_t removed = std::ranges::count_if(files_->removed_unknown(), is_log_name);
+  logs.erase(logs.begin(), logs.begin() + std::min(removed, logs.size() - there));
+  for (DamagedFiles::Log& log : logs) {
     const std::string name = fmt::format("{:06}.log", ++number);
     const std::string taken = fmt::format(
         "a log whose name and making the journal does not tell of was taken as {}", name);
