@@ -113,6 +113,7 @@ class Follower {
   }
   // To the end of the slot.
   void follow(Slot& slot) {
+    vouching_at_ = 0;
     while (true) {
       if (const auto frame = slot.at(position_, journal_.sequence, generation_)) {
         apply(*frame);
@@ -143,9 +144,13 @@ class Follower {
                        .durable_from = journal_.sequence + 1,
                        .generation_from = generation_};
     if (journal_.sequence >= vouched_for_) {
-      const auto vouching = slot.later(wanted);
+      // What stands ahead of the one before was no use when less was asked for.
+      LaterFrames vouching_from = wanted;
+      vouching_from.from = std::max(wanted.from, vouching_at_);
+      const auto vouching = slot.later(vouching_from);
       if (!vouching || vouching->given_up) return vouching;
       vouched_for_ = vouching->frame.sequence;
+      vouching_at_ = vouching->position;
     }
     wanted.durable_from = 0;
     return slot.later(wanted);
@@ -188,6 +193,7 @@ class Follower {
   std::uint64_t position_ = 0;
   std::uint64_t generation_ = 0;
   std::uint64_t vouched_for_ = 0;  // some frame is known to have been behind this one
+  std::uint64_t vouching_at_ = 0;  // where that one stands in the slot
   std::uint64_t newest_ = 0;       // id
   std::uint64_t changes_ = 0;      // frames of them
   bool lossy_ = false;

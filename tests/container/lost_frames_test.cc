@@ -3,10 +3,13 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <ctime>
 #include <string>
 #include <vector>
 
+#include "base/coding.h"
 #include "container/container_place.h"
+#include "container/digest.h"
 #include "container/journal_frame.h"
 #include "container/salvaged_journal.h"
 #include "support/check_result.h"
@@ -185,4 +188,52 @@ TEST_CASE("a file whose size is lost is as long as its blocks") {
   written.vouch();
   const auto opened = salvaged(written.without(size));
   CHECK(bytes_in(*opened, "/once/a.sst").starts_with(std::string("abc\0", 4)));
+}
+
+TEST_CASE(
+    "as many lost frames as there can be take no longer to look behind than there are bytes") {
+  // Behind each frame one is lost, and the ones that say so stand in order at the end.
+  constexpr std::uint64_t slot_bytes = std::uint64_t{1} << 20;
+  container::Superblock superblock;
+  superblock.store_id[0] = 7;
+  superblock.generation = 1;
+  superblock.created = true;
+  std::uint64_t end = container::first_block_offset;
+  for (int copy = 0; copy < 2; ++copy) {
+    for (container::JournalSlot& slot : superblock.slots) {
+      slot.copies[copy] = end;
+      slot.length = slot_bytes;
+      end += slot_bytes;
+    }
+  }
+  std::string bytes;
+  const auto add = [&](bool snapshot, std::uint64_t sequence, std::uint64_t durable) {
+    Bytes frame;
+    Writer writer(frame);
+    writer.u32(0);
+    writer.u32(snapshot ? 1 : 0);
+    writer.u64(1);
+    writer.u64(sequence);
+    writer.u64(durable);
+    writer.u64(container::digest_of(frame, superblock.seed()));
+    bytes += frame;
+  };
+  constexpr std::uint64_t count = slot_bytes / 100;
+  add(true, 1, 0);
+  for (std::uint64_t i = 1; i <= count; ++i) {
+    add(false, 10 * i, 0);
+    bytes += std::string(8, '\0');
+  }
+  for (std::uint64_t i = 0; i <= count; ++i) add(false, 10 * i + 3, 10 * i + 2);
+  REQUIRE(bytes.size() <= slot_bytes);
+  bytes.resize(slot_bytes);
+  SimulatedDevice device;
+  value_of(device.resize(end));
+  for (const std::uint64_t copy : superblock.slots[0].copies) {
+    value_of(device.write(copy, bytes));
+  }
+  const std::clock_t start = std::clock();
+  const auto journal = value_of(container::salvage_journal(device, superblock));
+  CHECK(journal.losses.size() == count);
+  CHECK(std::clock() - start < 3 * CLOCKS_PER_SEC);
 }
