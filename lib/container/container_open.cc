@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <map>
 #include <utility>
 
 #include "base/error.h"
@@ -166,8 +167,10 @@ Result<void> Container::claim_all() {
 }
 
 Result<void> Container::attach_files() {
+  std::map<std::uint64_t, bool> wals;  // by their first names
+  for (const auto& [path, id] : table_.names()) wals.try_emplace(id, is_wal(path));
   for (auto& [id, entry] : table_.entries()) {
-    auto file = std::make_shared<File>(id, entry.log, is_wal(table_.name_of(id)));
+    auto file = std::make_shared<File>(id, entry.log, wals[id]);
     MutexLock lock(file->mutex);
     file->extents = entry.extents;
     file->sealed = entry.seal;

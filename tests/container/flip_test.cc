@@ -12,6 +12,8 @@
 
 #include "container/container_place.h"
 #include "container/crash_program.h"
+#include "container/journal.h"
+#include "container/superblock.h"
 #include "support/check_result.h"
 
 using namespace once;
@@ -392,6 +394,41 @@ TEST_CASE("a log full of what looks like envelopes is refused in time") {
   CHECK(salvaged(image, &problem) == "first");
   CHECK(problem.find("too much") != std::string::npos);
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(20));
+}
+
+// Each file is looked up once, not each among all.
+TEST_CASE("a journal with as many files as it can hold is read in time") {
+  container::Records records;
+  constexpr std::uint64_t files = 60'000;
+  for (std::uint64_t id = 1; id <= files; ++id) {
+    records.create(id, false, 0, "/" + std::to_string(id));
+  }
+  container::Superblock superblock;
+  superblock.store_id[0] = 7;
+  superblock.generation = 1;
+  superblock.created = true;
+  const std::uint64_t length = container::round_up(2 * records.bytes().size(), 4096);
+  std::uint64_t end = container::first_block_offset;
+  for (int copy = 0; copy < 2; ++copy) {
+    for (container::JournalSlot& slot : superblock.slots) {
+      slot.copies[copy] = end;
+      slot.length = length;
+      end += length;
+    }
+  }
+  auto device = std::make_shared<SimulatedDevice>();
+  value_of(device->resize(end));
+  container::Journal journal(*device);
+  journal.set_store(superblock);
+  value_of(journal.begin(superblock.slots[0], 1, records.bytes()));
+  for (const std::uint64_t offset : container::superblock_offsets) {
+    value_of(device->write(offset, encode(superblock)));
+  }
+  const auto start = std::chrono::steady_clock::now();
+  const auto opened = value_of(container::Container::open(
+      device, std::make_shared<container::NoPins>(), {.read_only = true}));
+  CHECK(opened->children("/").value().size() == files);
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(5));
 }
 
 TEST_CASE("what looks like an envelope where none can be is no reason to refuse a torn log") {
