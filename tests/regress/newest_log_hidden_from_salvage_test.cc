@@ -33,7 +33,7 @@ TEST_CASE("what stands in the newest log is saved whichever frames are lost") {
   }
   const std::vector<FramePlace> frames = frames_in(bytes);
   REQUIRE(frames.size() > 200);
-  for (const std::size_t count : {30, 90}) {
+  for (const std::size_t count : {30U, 90U}) {
     for (std::size_t first = 1; first + count < frames.size(); first += 4) {
       CAPTURE(count);
       CAPTURE(first);

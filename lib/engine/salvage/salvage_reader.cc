@@ -242,9 +242,9 @@ void SalvageReader::read_nameless_logs() {
   }
   // Those that were removed later are the oldest: what stands in them is in tables. But their
   // blocks may have been written to since, and the newest log of all is there.
-  const std::size_t there = !logs.empty() && logs.back().newest ? 1 : 0;
-  const std::size_t removed = std::ranges::count_if(files_->removed_unknown(), is_log_name);
-  logs.erase(logs.begin(), logs.begin() + std::min(removed, logs.size() - there));
+  const std::ptrdiff_t there = !logs.empty() && logs.back().newest ? 1 : 0;
+  const std::ptrdiff_t removed = std::ranges::count_if(files_->removed_unknown(), is_log_name);
+  logs.erase(logs.begin(), logs.begin() + std::min(removed, std::ssize(logs) - there));
   for (DamagedFiles::Log& log : logs) {
     const std::string name = fmt::format("{:06}.log", ++number);
     const std::string taken = fmt::format(
