@@ -387,11 +387,12 @@ TEST_CASE_TEMPLATE("history: numbered, chained, and left out where it is switche
 
 TEST_CASE_TEMPLATE("tallies: those that are given take the place of what is kept, others stay", P,
                    ENGINES) {
-  Opened<P> opened;
   const auto label = [](Bytes operation, std::uint64_t executions) {
     return LabelTally{.operation = std::move(operation), .tally = {.executions = executions}};
   };
+  // Before the engine, which asks for it when it is closed, too.
   std::vector<LabelTally> current{label("a", 1), label("b", 2)};
+  Opened<P> opened;
   opened.engine->keep_tallies([&] { return current; });
   CHECK(value_of(opened.engine->tallies()).empty());
   if (!P::lasting) {
