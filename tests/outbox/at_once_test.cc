@@ -208,20 +208,20 @@ TEST_CASE("a publisher that takes one at a time is called on the thread that del
   Store store = value_of(Store::open("memory:"));
   const std::thread::id here = std::this_thread::get_id();
   const auto on_this_thread = [&](std::size_t publisher, std::size_t relay) {
-    bool same = true;
+    std::atomic<bool> same = true;
     RelayOptions options = two_at_once();
     options.at_once = relay;
     auto made = value_of(Relay::create(store,
                                        callback_publisher(
                                            [&](const Event&) -> Result<void> {
-                                             same = same && std::this_thread::get_id() == here;
+                                             if (std::this_thread::get_id() != here) same = false;
                                              return {};
                                            },
                                            publisher),
                                        options));
     for (const char* id : {"a1", "b1"}) publish(store, id, std::string(1, id[0]));
     CHECK(value_of(made->deliver_now()).delivered == 2);
-    return same;
+    return same.load();
   };
   CHECK(on_this_thread(1, 4));
   CHECK(on_this_thread(4, 1));

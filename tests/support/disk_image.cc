@@ -17,7 +17,7 @@ std::size_t pages_for(std::uint64_t bytes) {
 
 }  // namespace
 
-DiskImage::DiskImage() : slots_(std::make_shared<std::vector<Slot>>()) {}
+DiskImage::DiskImage() : slots_(std::vector<Slot>()) {}
 
 DiskImage::DiskImage(std::string_view bytes) : DiskImage() {
   resize(bytes.size());
@@ -61,21 +61,11 @@ std::string DiskImage::bytes(std::uint64_t offset, std::size_t length) const {
   return bytes;
 }
 
-std::vector<DiskImage::Slot>& DiskImage::slots_to_write() {
-  if (slots_.use_count() > 1) slots_ = std::make_shared<std::vector<Slot>>(*slots_);
-  return *slots_;
-}
-
 DiskImage::Page& DiskImage::page_to_write(std::size_t index) {
-  Slot& slot = slots_to_write()[index];
+  Slot& slot = slots_.to_write()[index];
   slot.hole = false;
-  if (!slot.page) {
-    slot.page = std::make_shared<Page>();
-    slot.page->fill('\0');
-  } else if (slot.page.use_count() > 1) {
-    slot.page = std::make_shared<Page>(*slot.page);
-  }
-  return *slot.page;
+  if (!slot.page) slot.page = CopyOnWrite<Page>(Page{});
+  return slot.page.to_write();
 }
 
 void DiskImage::write(std::uint64_t offset, std::string_view bytes) {
@@ -116,7 +106,7 @@ void DiskImage::punch(std::uint64_t offset, std::uint64_t length) {
     return;
   }
   for (std::uint64_t at = first; at < last; at += page_bytes) {
-    slots_to_write()[static_cast<std::size_t>(at / page_bytes)] = {.page = nullptr, .hole = true};
+    slots_.to_write()[static_cast<std::size_t>(at / page_bytes)] = {.hole = true};
   }
   if (last < end) zero(last, end);
 }
@@ -125,7 +115,7 @@ void DiskImage::allocate(std::uint64_t offset, std::uint64_t length) {
   if (space_missing(offset, length) == 0) return;
   const std::size_t end = std::min(pages_for(offset + length), slots_->size());
   for (auto i = static_cast<std::size_t>(offset / page_bytes); i < end; ++i) {
-    slots_to_write()[i].hole = false;
+    slots_.to_write()[i].hole = false;
   }
 }
 
@@ -141,7 +131,7 @@ void DiskImage::resize(std::uint64_t bytes) {
     // What is cut off must read as zeros should the end come back.
     zero(bytes, std::min(size_, pages_for(bytes) * std::uint64_t{page_bytes}));
   }
-  slots_to_write().resize(pages_for(bytes));
+  slots_.to_write().resize(pages_for(bytes));
   size_ = bytes;
 }
 

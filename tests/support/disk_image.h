@@ -16,6 +16,8 @@
 #include <string_view>
 #include <vector>
 
+#include "support/copy_on_write.h"
+
 namespace once::testing {
 
 inline constexpr std::size_t sector_bytes = 512;
@@ -48,16 +50,15 @@ class DiskImage {
  private:
   using Page = std::array<char, page_bytes>;
   struct Slot {
-    std::shared_ptr<Page> page;  // null: zeros
-    bool hole = false;           // no space under it
+    CopyOnWrite<Page> page{};  // nothing: zeros
+    bool hole = false;         // no space under it
   };
 
-  std::vector<Slot>& slots_to_write();
   Page& page_to_write(std::size_t index);
   void zero(std::uint64_t begin, std::uint64_t end);
 
   std::uint64_t size_ = 0;
-  std::shared_ptr<std::vector<Slot>> slots_;
+  CopyOnWrite<std::vector<Slot>> slots_;
 };
 
 // One change that was made since the last sync.
