@@ -198,7 +198,3 @@ void check_every_fault(const std::vector<Call>& program) {
 TEST_CASE("every call to the device fails in every way there is: nothing acknowledged is lost") {
   check_every_fault(fixed_program());
 }
-
-TEST_CASE("so it is with one of everything that writes, on a store with little in it") {
-  check_every_fault(short_program());
-}

@@ -204,24 +204,6 @@ std::vector<Call> fixed_program() {
   return program.calls;
 }
 
-std::vector<Call> short_program() {
-  Program program;
-  program.reserve("hand");
-  program.checkpoint("hand", "first", 300);
-  program.complete("hand", 2000);
-  program.execute("buffered", 700).durability = Durability::buffered;
-  program.transact("transfer", {{.kind = Step::Kind::put, .key = "balance", .value = noise(5, 200)},
-                                {.kind = Step::Kind::publish, .key = "event", .value = "moved"}});
-  program.publish("event", 100);
-  program.sweep();
-  program.reserve("doubtful");
-  program.reopen();
-  program.resolve("doubtful", Verdict::rerun);
-  program.with(Kind::remove, "hand");
-  program.execute("after", 50);
-  return program.calls;
-}
-
 std::vector<Call> large_program() {
   Program program;
   program.reserve("large");

@@ -16,8 +16,6 @@ namespace once::testing {
 // Some 200 calls that meet every row of the table of a record's life, with sweeps, flushes and
 // reopenings between them.
 [[nodiscard]] std::vector<Call> fixed_program();
-// One of everything that writes, with a sweep and a reopening: for what takes each call many times.
-[[nodiscard]] std::vector<Call> short_program();
 // A few calls with a commit that is larger than what RocksDB hands to a log at once.
 [[nodiscard]] std::vector<Call> large_program();
 // Asks whatever was there before what it must still answer, and writes on.
