@@ -17,6 +17,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import struct
 import subprocess
 import tempfile
@@ -28,6 +29,13 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT_S = 120
 
 LAYOUTS = ("file", "directory")
+
+# What runs in the background of a shell without job control ignores some signals, and so would all
+# that it starts: a command that is to get them must find them as they are by default.
+for _number in ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2"):
+    _signal = getattr(signal, "SIG" + _number)
+    if signal.getsignal(_signal) == signal.SIG_IGN:
+        signal.signal(_signal, signal.SIG_DFL)
 
 NOW = int(time.time() * 1000)
 HOUR = 3_600_000

@@ -11,13 +11,6 @@ import time
 
 from common import TIMEOUT_S, TOOL, ToolTest, held
 
-# What runs in the background of a shell without job control ignores some signals, and so would all
-# that it starts: a command that is to get them must find them as they are by default.
-for _number in ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2"):
-    _signal = getattr(signal, "SIG" + _number)
-    if signal.getsignal(_signal) == signal.SIG_IGN:
-        signal.signal(_signal, signal.SIG_DFL)
-
 
 class Gate:
     """A FIFO. A shell passes with `read x < GATE`, and tells with `echo > GATE`."""
