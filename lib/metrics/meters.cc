@@ -6,6 +6,8 @@
 #include <new>
 #include <tuple>
 
+#include "base/thread_number.h"
+
 namespace once::metrics {
 namespace {
 
@@ -26,12 +28,6 @@ Meters::Meters(bool detailed) : detailed_(detailed) {}
 
 Meters::~Meters() {
   for (std::atomic<Cell*>& slot : cells_) delete slot.load();
-}
-
-std::size_t Meters::shard_of_thread() noexcept {
-  static std::atomic<std::size_t> next = 0;
-  thread_local const std::size_t mine = next.fetch_add(1, std::memory_order_relaxed) % shards;
-  return mine;
 }
 
 Meters::Cell* Meters::insert(const Key& key, std::atomic<Cell*>& slot) noexcept {
@@ -66,13 +62,13 @@ Meters::Cell& Meters::cell_of(const Key& key) noexcept {
 }
 
 void Meters::count(const Key& key, Counted what) noexcept {
-  Shard& shard = cell_of(key).parts[shard_of_thread()];
+  Shard& shard = cell_of(key).parts[thread_number() % shards];
   shard.counts[static_cast<std::size_t>(what)].fetch_add(1, std::memory_order_relaxed);
 }
 
 void Meters::time(const Key& key, Timed what, std::chrono::nanoseconds took) noexcept {
   if (!detailed_) return;
-  Shard& shard = cell_of(key).parts[shard_of_thread()];
+  Shard& shard = cell_of(key).parts[thread_number() % shards];
   Times& times = what == Timed::execute ? shard.execute : shard.commit;
   const auto nanoseconds = static_cast<std::uint64_t>(std::max<std::int64_t>(took.count(), 0));
   times.counts[bucket_of(nanoseconds)].fetch_add(1, std::memory_order_relaxed);

@@ -107,7 +107,6 @@ class Meters {
 
   Cell& cell_of(const Key& key) noexcept;
   Cell* insert(const Key& key, std::atomic<Cell*>& slot) noexcept;
-  static std::size_t shard_of_thread() noexcept;
   template <class Visit>
   void visit(Visit&& visit) const;
 

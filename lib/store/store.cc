@@ -42,8 +42,9 @@ Result<void> Store::Impl::check_process() const {
 Result<Store::Impl::Use> Store::Impl::use() {
   if (auto checked = check_process(); !checked) return pass(checked);
   // Counted first: close() sets `closed` and then waits for the count to fall.
-  users.fetch_add(1);
-  Use in_use(*this);
+  std::atomic<int>& count = users[thread_number() % users.size()].count;
+  count.fetch_add(1);
+  Use in_use(count);
   if (closed) return once::fail(ErrorCode::closed, "the store was closed; open it again");
   return in_use;
 }
@@ -125,7 +126,9 @@ Result<void> Store::close() {
   if (impl_->closed.exchange(true)) return {};
   impl_->waiters.close();
   impl_->heartbeat.close();
-  for (int users = impl_->users; users != 0; users = impl_->users) impl_->users.wait(users);
+  for (auto& [count] : impl_->users) {
+    for (int left = count; left != 0; left = count) count.wait(left);
+  }
   return impl_->engine->close();
 }
 

@@ -4,6 +4,7 @@
 // Lock order, outermost first: transact door and gate, in-flight table, then the engine's own.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <exception>
 #include <functional>
@@ -13,6 +14,7 @@
 #include <utility>
 
 #include "base/mutex.h"
+#include "base/thread_number.h"
 #include "engine/caching/caching_engine.h"
 #include "engine/engine.h"
 #include "ledger/heartbeat.h"
@@ -73,17 +75,17 @@ class Store::Impl {
   // Keeps the engine open while it lives: close() waits for it. May be nested.
   class Use {
    public:
-    explicit Use(Impl& impl) : impl_(&impl) {}
-    Use(Use&& other) noexcept : impl_(std::exchange(other.impl_, nullptr)) {}
+    explicit Use(std::atomic<int>& users) : users_(&users) {}
+    Use(Use&& other) noexcept : users_(std::exchange(other.users_, nullptr)) {}
     Use(const Use&) = delete;
     Use& operator=(const Use&) = delete;
     Use& operator=(Use&&) = delete;
     ~Use() {
-      if (impl_ != nullptr && impl_->users.fetch_sub(1) == 1) impl_->users.notify_all();
+      if (users_ != nullptr && users_->fetch_sub(1) == 1) users_->notify_all();
     }
 
    private:
-    Impl* impl_;
+    std::atomic<int>* users_;
   };
   // Errors: forked, in a process that is a fork of the one that opened the store. There a mutex may
   // be held for ever: to be asked before one is locked.
@@ -166,7 +168,10 @@ class Store::Impl {
   const Holder self;
   const std::uint32_t generation;
   std::atomic<bool> closed = false;
-  std::atomic<int> users = 0;  // calls that touch the engine
+  struct alignas(cache_line_bytes) Users {
+    std::atomic<int> count = 0;
+  };
+  std::array<Users, 4> users{};  // calls that touch the engine, by thread_number()
 
   std::atomic<std::uint64_t> outbox_edits = 0;  // changes of events by hand
 

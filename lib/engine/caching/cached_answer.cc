@@ -69,9 +69,9 @@ void CachedAnswer::Free::operator()(CachedAnswer* answer) const {
   ::operator delete(static_cast<void*>(answer));
 }
 
-bool CachedAnswer::is_of(std::uint64_t other_hash, const Key& key) const {
-  if (hash != other_hash || lengths_.id != key.id.size() ||
-      lengths_.operation != key.operation.size() || lengths_.tenant != key.tenant.size()) {
+bool CachedAnswer::is_of(const Key& key) const {
+  if (lengths_.id != key.id.size() || lengths_.operation != key.operation.size() ||
+      lengths_.tenant != key.tenant.size()) {
     return false;
   }
   const char* at = texts();

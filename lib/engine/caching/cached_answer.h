@@ -29,7 +29,14 @@ class CachedAnswer {
   // The memory that make() takes, without headers of allocations.
   [[nodiscard]] static std::size_t bytes_for(const Key& key, const Found& found, bool whole);
 
-  [[nodiscard]] bool is_of(std::uint64_t hash, const Key& key) const;
+  [[nodiscard]] bool is_of(const Key& key) const;
+  // Asks for the memory that reading it takes, all at once: it has seldom been looked at lately.
+  void prefetch() const {
+    const char* const begin = reinterpret_cast<const char*>(this);
+    for (std::size_t at = 0; at < sizeof *this + prefetched_text; at += line_bytes) {
+      __builtin_prefetch(begin + at);
+    }
+  }
   [[nodiscard]] const Record& record() const { return record_; }
   [[nodiscard]] Outcome outcome() const;
 
@@ -42,6 +49,9 @@ class CachedAnswer {
   std::uint64_t accesses = 0;  // how often its outcome was given
 
  private:
+  static constexpr std::size_t line_bytes = 64;
+  static constexpr std::size_t prefetched_text = 320;  // a key and a small outcome
+
   CachedAnswer(std::uint64_t hash_of_key, std::size_t all_bytes, bool is_whole,
                Record&& record) noexcept
       : hash(hash_of_key), bytes(all_bytes), whole(is_whole), record_(std::move(record)) {}

@@ -9,19 +9,12 @@ namespace {
 
 // What an answer takes besides its own memory: its places in the two vectors, and the headers of
 // allocations.
-constexpr std::size_t overhead = 80;
+constexpr std::size_t overhead = 96;
 constexpr std::size_t least_table = 16;
 
 // The part is chosen by the lowest bits.
-std::size_t first_place(const std::vector<CachedAnswer*>& table, std::uint64_t hash) {
-  return (hash >> 16) & (table.size() - 1);
-}
-
-// Of one that is not in it yet.
-void put(std::vector<CachedAnswer*>& table, CachedAnswer& answer) {
-  std::size_t place = first_place(table, answer.hash);
-  while (table[place] != nullptr) place = (place + 1) & (table.size() - 1);
-  table[place] = &answer;
+std::size_t first_place(std::size_t table_size, std::uint64_t hash) {
+  return (hash >> 16) & (table_size - 1);
 }
 
 }  // namespace
@@ -37,15 +30,18 @@ std::uint64_t ReplayCache::hash_of(const Key& key) {
 }
 
 std::size_t ReplayCache::place_of(const Part& part, std::uint64_t hash, const Key& key) {
-  std::size_t place = first_place(part.table, hash);
-  while (part.table[place] != nullptr && !part.table[place]->is_of(hash, key)) {
-    place = (place + 1) & (part.table.size() - 1);
+  std::size_t place = first_place(part.table.size(), hash);
+  for (; part.table[place].answer != nullptr; place = (place + 1) & (part.table.size() - 1)) {
+    if (part.table[place].hash != hash) continue;
+    const CachedAnswer& answer = *part.table[place].answer;
+    answer.prefetch();
+    if (answer.is_of(key)) break;
   }
   return place;
 }
 
 CachedAnswer* ReplayCache::at(const Part& part, std::uint64_t hash, const Key& key) {
-  return part.table.empty() ? nullptr : part.table[place_of(part, hash, key)];
+  return part.table.empty() ? nullptr : part.table[place_of(part, hash, key)].answer;
 }
 
 CachedAnswer* ReplayCache::look(Part& part, std::uint64_t hash, const Key& key, Time now) {
@@ -55,7 +51,7 @@ CachedAnswer* ReplayCache::look(Part& part, std::uint64_t hash, const Key& key, 
     drop(part, *answer);
     return nullptr;
   }
-  answer->asked_for = true;
+  if (!answer->asked_for) answer->asked_for = true;  // or else it is there, and no line is written
   return answer->whole ? answer : nullptr;
 }
 
@@ -69,7 +65,7 @@ bool ReplayCache::find(const Key& key, Time now, Found& found, std::uint64_t* ac
 std::uint64_t ReplayCache::ticket(const Key& key) {
   const std::uint64_t hash = hash_of(key);
   Part& part = part_of(hash);
-  MutexLock lock(part.mutex);
+  BriefLock lock(part.mutex);
   return slot_of(part, hash).version;
 }
 
@@ -79,13 +75,13 @@ void ReplayCache::fill(const Key& key, std::uint64_t ticket, const Found& found,
   if (part_bytes_ == 0) return;
   const std::uint64_t hash = hash_of(key);
   Part& part = part_of(hash);
-  MutexLock lock(part.mutex);
+  BriefLock lock(part.mutex);
   const Slot& slot = slot_of(part, hash);
   if (slot.changing != 0 || slot.version != ticket) return;
   CachedAnswer* answer = at(part, hash, key);
   if (answer == nullptr) {
-    // One outcome may not push all others out.
-    const bool whole = CachedAnswer::bytes_for(key, found, true) + overhead <= part_bytes_ / 4;
+    // One outcome may push out those of its part, but not all.
+    const bool whole = CachedAnswer::bytes_for(key, found, true) + overhead <= part_bytes_;
     const std::size_t bytes = CachedAnswer::bytes_for(key, found, whole) + overhead;
     if (bytes > part_bytes_) return;
     while (part.bytes + bytes > part_bytes_) drop_one(part);
@@ -94,6 +90,12 @@ void ReplayCache::fill(const Key& key, std::uint64_t ticket, const Found& found,
     insert(part, std::move(made));
   }
   if (accesses != nullptr) *accesses = ++answer->accesses;
+}
+
+void ReplayCache::put(std::vector<Place>& table, CachedAnswer& answer) {
+  std::size_t place = first_place(table.size(), answer.hash);
+  while (table[place].answer != nullptr) place = (place + 1) & (table.size() - 1);
+  table[place] = {.hash = answer.hash, .answer = &answer};
 }
 
 void ReplayCache::insert(Part& part, CachedAnswer::Pointer answer) {
@@ -107,25 +109,25 @@ void ReplayCache::insert(Part& part, CachedAnswer::Pointer answer) {
 }
 
 void ReplayCache::grow(Part& part) {
-  part.table.assign(std::max(least_table, 2 * part.table.size()), nullptr);
+  part.table.assign(std::max(least_table, 2 * part.table.size()), Place());
   for (const auto& answer : part.answers) put(part.table, *answer);
 }
 
 void ReplayCache::drop(Part& part, const CachedAnswer& answer) {
   const std::size_t mask = part.table.size() - 1;
-  std::size_t gap = first_place(part.table, answer.hash);
-  while (part.table[gap] != &answer) gap = (gap + 1) & mask;
+  std::size_t gap = first_place(part.table.size(), answer.hash);
+  while (part.table[gap].answer != &answer) gap = (gap + 1) & mask;
   // Those behind move up, as far as their own first places let them (D. E. Knuth, The Art of
   // Computer Programming, volume 3, 6.4, algorithm R).
   for (std::size_t next = gap;;) {
     next = (next + 1) & mask;
-    if (part.table[next] == nullptr) break;
-    const std::size_t first = first_place(part.table, part.table[next]->hash);
+    if (part.table[next].answer == nullptr) break;
+    const std::size_t first = first_place(part.table.size(), part.table[next].hash);
     if (((next - first) & mask) < ((next - gap) & mask)) continue;
     part.table[gap] = part.table[next];
     gap = next;
   }
-  part.table[gap] = nullptr;
+  part.table[gap] = Place();
   part.bytes -= answer.bytes + overhead;
   const std::size_t place = answer.place;
   if (place + 1 != part.answers.size()) {
@@ -147,7 +149,7 @@ void ReplayCache::drop_one(Part& part) {
 
 void ReplayCache::begin(const Key& key, std::uint64_t hash) {
   Part& part = part_of(hash);
-  MutexLock lock(part.mutex);
+  BriefLock lock(part.mutex);
   Slot& slot = slot_of(part, hash);
   ++slot.changing;
   ++slot.version;
@@ -156,7 +158,7 @@ void ReplayCache::begin(const Key& key, std::uint64_t hash) {
 
 void ReplayCache::end(std::uint64_t hash) {
   Part& part = part_of(hash);
-  MutexLock lock(part.mutex);
+  BriefLock lock(part.mutex);
   Slot& slot = slot_of(part, hash);
   --slot.changing;
   ++slot.version;
@@ -164,7 +166,7 @@ void ReplayCache::end(std::uint64_t hash) {
 
 void ReplayCache::clear() {
   for (Part& part : parts_) {
-    MutexLock lock(part.mutex);
+    BriefLock lock(part.mutex);
     for (Slot& slot : part.slots) ++slot.version;
     part.table.clear();
     part.answers.clear();
@@ -175,7 +177,7 @@ void ReplayCache::clear() {
 std::size_t ReplayCache::bytes() {
   std::size_t bytes = 0;
   for (Part& part : parts_) {
-    MutexLock lock(part.mutex);
+    BriefLock lock(part.mutex);
     bytes += part.bytes;
   }
   return bytes;

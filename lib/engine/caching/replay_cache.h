@@ -15,7 +15,7 @@
 //
 // Bounded by bytes. What was not asked for since it was last looked goes first (the "clock" of
 // F. J. Corbato, "A Paging Experiment with the Multics System", 1968): a hit writes to nothing but
-// its own entry. 16 parts, each under a mutex of its own, held for a look-up and for copying the
+// its own entry. 64 parts, each under a mutex of its own, held for a look-up and for copying the
 // outcome.
 #pragma once
 
@@ -81,18 +81,22 @@ class ReplayCache {
   [[nodiscard]] std::size_t bytes();
 
  private:
-  static constexpr std::size_t part_count = 16;
+  static constexpr std::size_t part_count = 64;
   static constexpr std::size_t slot_count = 64;
 
   struct Slot {
     std::uint64_t version = 0;
     std::uint32_t changing = 0;
   };
+  // The hash, so that passing by costs no look at an answer, which lies elsewhere.
+  struct Place {
+    std::uint64_t hash = 0;
+    CachedAnswer* answer = nullptr;  // nullptr: nothing is here
+  };
   struct Part {
-    Mutex mutex{};
-    // A table with open addressing, a power of two long and at most three quarters full; nullptr
-    // where nothing is.
-    std::vector<CachedAnswer*> table ONCE_GUARDED_BY(mutex);
+    BriefMutex mutex{};
+    // A table with open addressing, a power of two long and at most three quarters full.
+    std::vector<Place> table ONCE_GUARDED_BY(mutex);
     // All of them; `hand` is where the next look for what may go begins.
     std::vector<CachedAnswer::Pointer> answers ONCE_GUARDED_BY(mutex);
     std::size_t hand ONCE_GUARDED_BY(mutex) = 0;
@@ -110,7 +114,7 @@ class ReplayCache {
     if (part_bytes_ == 0) return false;
     const std::uint64_t hash = hash_of(key);
     Part& part = part_of(hash);
-    MutexLock lock(part.mutex);
+    BriefLock lock(part.mutex);
     CachedAnswer* answer = look(part, hash, key, now);
     if (answer != nullptr) use(*answer);
     return answer != nullptr;
@@ -125,6 +129,8 @@ class ReplayCache {
       ONCE_REQUIRES(part.mutex);
   static CachedAnswer* at(const Part& part, std::uint64_t hash, const Key& key)
       ONCE_REQUIRES(part.mutex);
+  // Of one that is not in it yet.
+  static void put(std::vector<Place>& table, CachedAnswer& answer);
   static void insert(Part& part, CachedAnswer::Pointer answer) ONCE_REQUIRES(part.mutex);
   static void grow(Part& part) ONCE_REQUIRES(part.mutex);
   static void drop(Part& part, const CachedAnswer& answer) ONCE_REQUIRES(part.mutex);
