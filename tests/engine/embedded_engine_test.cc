@@ -184,6 +184,29 @@ TEST_CASE_FIXTURE(Place, "a full disk at a sweep: a clear error, and all is ther
   }
 }
 
+TEST_CASE_FIXTURE(Place, "closing leaves little in logs for the next opening to replay") {
+  const auto bytes_of_logs = [&] {
+    std::uintmax_t bytes = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(path)) {
+      if (entry.path().extension() == ".log") bytes += entry.file_size();
+    }
+    return bytes;
+  };
+  const Bytes value(100'000, 'x');
+  const DataChanges data{.writes = {{"row", value}}};
+  auto engine = value_of(open());
+  for (int i = 0; i < 30; ++i) {
+    const Key key("", "", std::to_string(i));
+    REQUIRE(finish(*engine, key, Durability::buffered, &data).has_value());
+  }
+  CHECK(bytes_of_logs() > 2'500'000);
+  REQUIRE(engine->close().has_value());
+  CHECK(bytes_of_logs() < 1 << 20);
+  engine = value_of(open());
+  CHECK(value_of(engine->find(Key("", "", "0"))).has_value());
+  CHECK(value_of(value_of(engine->view())->get("row")) == value);
+}
+
 TEST_CASE_FIXTURE(Place, "a conflict does not lose the clock's mark") {
   auto engine = value_of(open());
   const DataChanges first{.writes = {{"a", Bytes("1")}}};

@@ -156,14 +156,25 @@ TEST_CASE("a full disk: reading, removing, sweeping and compacting go on, and ma
 // Merging all tables at once would take as much as all that stays.
 TEST_CASE("others take all of the disk: what is removed makes room, whatever its size") {
   const Stopwatch stopwatch;
-  for (const std::size_t bytes : {10'000u, 150'000u, 1'000'000u}) {
+  struct Case {
+    std::size_t bytes;
+    bool reopened;
+  };
+  for (const auto& [bytes, reopened] :
+       {Case{10'000, false}, Case{150'000, false}, Case{1'000'000, false}, Case{150'000, true},
+        Case{1'000'000, true}}) {
     CAPTURE(bytes);
+    CAPTURE(reopened);
     constexpr std::uint64_t capacity = 128 << 20;
     FullDisk disk(bytes, capacity, {.memory_budget = std::size_t{32} << 20, .may_fail = true});
     for (int round = 0; round < 4; ++round) {
       CAPTURE(round);
       for (std::size_t i = 0; i < 15'000'000 / bytes; ++i) check_write(disk);
       if (round % 2 == 1) CHECK(disk.session.store().compact().has_value());
+      if (reopened) {
+        CHECK(disk.session.close().has_value());
+        CHECK(disk.session.open(Ending::process_ended) == "");
+      }
       disk.device->set_capacity(disk.device->image().space());
       make_room(disk, disk.finished(), 2, round < 2);
       check_write(disk);

@@ -7,9 +7,9 @@
 #include "base/random.h"
 #include "base/saturating.h"
 #include "engine/embedded/embedded_reading.h"
+#include "engine/embedded/last_row.h"
 #include "engine/embedded/row_writes.h"
 #include "engine/embedded/status.h"
-#include "engine/embedded/stripe_guard.h"
 #include "model/checkpoint_codec.h"
 #include "model/event_codec.h"
 #include "model/history_codec.h"
@@ -66,12 +66,28 @@ Result<std::optional<Bytes>> EmbeddedEngine::get(Table table, ByteView key) cons
 }
 
 Result<std::optional<Record>> EmbeddedEngine::read_record(ByteView row_key) const {
-  auto value = get(Table::keys, row_key);
-  if (!value) return pass(value);
-  if (!*value) return std::nullopt;
-  auto record = model::decode_record(**value);
+  const std::uint64_t changes = stripes_.changes(row_key);
+  std::optional<Bytes> value;
+  if (const auto* known = last_row().find(number_, changes, row_key)) {
+    value = *known;
+  } else {
+    auto read = get(Table::keys, row_key);
+    if (!read) return pass(read);
+    value = std::move(*read);
+    last_row().keep(number_, changes, row_key, value);
+  }
+  if (!value) return std::nullopt;
+  auto record = model::decode_record(*value);
   if (!record) return pass(record);
   return std::move(*record);
+}
+
+void EmbeddedEngine::remember_record(ByteView row_key, const std::vector<RowWrite>& rows) const {
+  const auto row = std::ranges::find(rows, Table::keys, &RowWrite::table);
+  if (row == rows.end()) return;
+  const std::uint64_t when_over = stripes_.changes(row_key) + 1;
+  last_row().keep(number_, when_over, row_key,
+                  row->erase ? std::nullopt : std::optional(row->value));
 }
 
 Result<std::vector<Bytes>> EmbeddedEngine::checkpoint_keys(ByteView row_key) const {
@@ -237,7 +253,7 @@ Result<void> EmbeddedEngine::update_one(const Key& key, const Transition& transi
                                         std::span<const std::uint64_t> sequences) {
   if (auto writable = check_writable(); !writable) return writable;
   const std::array<Bytes, 1> row_key{model::encode_key(key)};
-  const StripeGuard guard(stripes_, row_key);
+  Stripes::Guard guard(stripes_, row_key);
   auto record = read_record(row_key[0]);
   if (!record) return pass(record);
   auto events = read_events(sequences);
@@ -263,7 +279,9 @@ Result<void> EmbeddedEngine::update_one(const Key& key, const Transition& transi
   const std::uint64_t outbox_from = std::max(outbox_from_.load(), change.outbox.from);
   append_outbox_rows(rows, change.outbox, outbox_from_);
   append_rows(rows, key, std::move(change), now, options_, checkpoints);
+  guard.begin_change();
   auto committed = commit(rows, durability, options);
+  if (committed) remember_record(row_key[0], rows);
   // Under the stripe of the one key by which the outbox is changed.
   if (committed && outbox_from != outbox_from_) outbox_from_ = outbox_from;
   return committed;
@@ -274,7 +292,7 @@ Result<void> EmbeddedEngine::update_many(std::span<const Update> updates, Durabi
   std::vector<Bytes> row_keys;
   row_keys.reserve(updates.size());
   for (const Update& update : updates) row_keys.push_back(model::encode_key(update.key));
-  const StripeGuard guard(stripes_, row_keys);
+  Stripes::Guard guard(stripes_, row_keys);
 
   std::map<Bytes, std::optional<Record>> records;  // as the updates before left them
   std::vector<RowWrite> rows;
@@ -298,6 +316,7 @@ Result<void> EmbeddedEngine::update_many(std::span<const Update> updates, Durabi
     append_rows(rows, updates[i].key, std::move(change), now, options_, {});
   }
   if (rows.empty()) return {};
+  guard.begin_change();
   return commit(rows, durability, {.with_mark = expired_unmarked});
 }
 

@@ -27,6 +27,7 @@
 #include "engine/embedded/place.h"
 #include "engine/embedded/rocksdb_options.h"
 #include "engine/embedded/store_clock.h"
+#include "engine/embedded/stripes.h"
 #include "engine/engine.h"
 
 namespace once::engine {
@@ -75,11 +76,6 @@ class EmbeddedEngine final : public Engine {
   Result<void> move_to(const std::string& path);
 
  private:
-  // A stripe is held until its commit is on disk, so that hundreds of threads must seldom share
-  // one.
-  static constexpr std::size_t stripe_count = 4096;
-  class StripeGuard;  // see stripe_guard.h
-
   EmbeddedEngine(std::unique_ptr<Place> place, const Options& options, bool importing);
 
   // Opening, in embedded_open.cc.
@@ -92,6 +88,9 @@ class EmbeddedEngine final : public Engine {
   Result<void> open_database(bool read_only);
   Result<void> read_meta();
   Result<void> start_writing();
+  // Closing: writes what stands in logs only into tables, if it is much and there is room, so that
+  // the next opening is quick. What fails is in the logs still.
+  void shorten_logs();
   [[nodiscard]] Error refused(const rocksdb::Status& status) const;
 
   [[nodiscard]] rocksdb::ColumnFamilyHandle* family(Table table) const {
@@ -101,6 +100,9 @@ class EmbeddedEngine final : public Engine {
   Result<std::optional<std::uint64_t>> get_meta_number(std::string_view name) const;
   Result<void> put_meta(std::string_view name, ByteView value, bool sync);
   Result<std::optional<Record>> read_record(ByteView row_key) const;
+  // What a commit has made of the record, for this thread's next step. The stripe is held, and the
+  // change under way.
+  void remember_record(ByteView row_key, const std::vector<RowWrite>& rows) const;
   Result<std::vector<Bytes>> checkpoint_keys(ByteView row_key) const;
   [[nodiscard]] Result<void> check_writable() const;
   // Adds the clock's mark to the rows; returns its time.
@@ -158,6 +160,7 @@ class EmbeddedEngine final : public Engine {
   void forget_old_files();
   Result<std::uint64_t> remove_orphan_checkpoints();
 
+  const std::uint64_t number_;  // of this one, in this process
   const std::unique_ptr<Place> place_;
   const Options options_;
   const bool importing_;  // no store before finish_import()
@@ -173,7 +176,7 @@ class EmbeddedEngine final : public Engine {
   std::optional<Numbering> numbering_;
   Mutex resuming_;
   std::unique_ptr<CommitQueue> queue_;
-  std::array<Mutex, stripe_count> stripes_;
+  Stripes stripes_;
   std::uint64_t opening_ = 0;                   // as read; the numbering's when writing
   std::atomic<std::uint64_t> history_gap_ = 0;  // the last opening without history; 0: none
   std::atomic<std::uint64_t> outbox_from_ = 0;  // as in the store; see model/meta.h

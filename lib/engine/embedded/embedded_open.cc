@@ -1,5 +1,6 @@
 // Opening and closing of the embedded engine.
 #include <algorithm>
+#include <atomic>
 
 #include "base/error.h"
 #include "base/process.h"
@@ -20,6 +21,15 @@ constexpr std::uint64_t restored_leap = std::uint64_t{1} << 20;
 // How often a reader tries again at least when the writer changed the files while it was opening
 // them; and as long as Options::open_timeout_ms.
 constexpr int reading_tries = 200;
+// From so many tables on a second thread that opens them is worth its start.
+constexpr std::uint64_t many_tables = 32;
+// What the memtables may hold for the next opening to replay: a few milliseconds of it.
+constexpr std::uint64_t unflushed_at_close = std::uint64_t{1} << 20;
+
+std::uint64_t next_number() {
+  static std::atomic<std::uint64_t> last = 0;
+  return ++last;
+}
 
 // An environment with another file system. Borrows `target`.
 class EnvOver final : public rocksdb::EnvWrapper {
@@ -33,7 +43,8 @@ class EnvOver final : public rocksdb::EnvWrapper {
 }  // namespace
 
 EmbeddedEngine::EmbeddedEngine(std::unique_ptr<Place> place, const Options& options, bool importing)
-    : place_(std::move(place)),
+    : number_(next_number()),
+      place_(std::move(place)),
       options_(options),
       importing_(importing),
       machine_clock_(options_.clock ? options_.clock : system_clock()) {}
@@ -106,6 +117,9 @@ Result<void> EmbeddedEngine::open_database(bool read_only) {
   db_options.create_if_missing = create;
   db_options.create_missing_column_families = create;
   db_options.listeners.push_back(full_disk_);
+  if (!read_only && place_->bytes() > many_tables * table_size(options_)) {
+    db_options.max_file_opening_threads = 2;
+  }
   auto descriptors = family_descriptors(options_, filters_);
   for (auto& descriptor : descriptors) descriptor.options.sst_partitioner_factory = cuts_;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
@@ -248,6 +262,7 @@ Result<void> EmbeddedEngine::close_database() {
     if (!closed && closed.error().code == ErrorCode::no_space) closed = {};
   }
   const bool in_order = queue_ && !queue_->poisoned();
+  if (in_order) shorten_logs();
   queue_.reset();
   drop_families();
   const auto status = db_->Close();
@@ -257,6 +272,12 @@ Result<void> EmbeddedEngine::close_database() {
   db_.reset();
   if (in_order && closed) closed = place_->note_closed();
   return closed;
+}
+
+void EmbeddedEngine::shorten_logs() {
+  const auto unflushed = [this] { return unflushed_bytes(); };
+  if (unflushed() < unflushed_at_close || full_disk_->stopped()) return;
+  if (place_->admit_flush(unflushed)) (void)flush();
 }
 
 Result<void> EmbeddedEngine::move_to(const std::string& path) {

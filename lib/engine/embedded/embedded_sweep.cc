@@ -8,7 +8,6 @@
 #include "engine/embedded/embedded_reading.h"
 #include "engine/embedded/row_writes.h"
 #include "engine/embedded/status.h"
-#include "engine/embedded/stripe_guard.h"
 #include "model/checkpoint_codec.h"
 #include "model/key_codec.h"
 
@@ -169,7 +168,7 @@ Result<std::uint64_t> EmbeddedEngine::remove_orphan_checkpoints() {
         model::decode_checkpoint(key->name, ByteView(at->value().data(), at->value().size()));
     if (!checkpoint) return pass(checkpoint);
     const Bytes owner = model::encode_key(key->key);
-    const StripeGuard guard(stripes_, std::span(&owner, 1));
+    const Stripes::Guard guard(stripes_, std::span(&owner, 1));
     auto current = read_record(owner);
     if (!current) return pass(current);
     const bool needed = *current && !is_expired(**current, clock_->removable()) &&
