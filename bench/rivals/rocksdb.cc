@@ -226,8 +226,9 @@ class RocksDb final : public Rival {
       const auto families = engine::family_descriptors(once, {});
       const auto keys = std::ranges::find(families, engine::family_name(Table::keys),
                                           &rocksdb::ColumnFamilyDescriptor::name);
-      options = rocksdb::Options(engine::database_options(once, rocksdb::Env::Default(), 0),
-                                 keys->options);
+      auto database = engine::database_options(once, rocksdb::Env::Default(), 0);
+      database.max_file_opening_threads = 2;  // as Once where there are many tables
+      options = rocksdb::Options(database, keys->options);
       options.compaction_filter_factory = nullptr;
     }
     options.create_if_missing = true;
