@@ -1,6 +1,7 @@
 // B6: many callers ask for the same key at once; one works for a millisecond, the others wait for
 // its answer. Only Once: the rivals have nothing that wakes who waits.
-#include <barrier>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 #include "content.h"
@@ -18,6 +19,33 @@ std::uint64_t nanoseconds(Clock::duration time) {
       std::max<std::int64_t>(0, std::chrono::nanoseconds(time).count()));
 }
 
+// Like std::barrier, whose waiting threads take the processors from those that are measured.
+class Barrier {
+ public:
+  explicit Barrier(int threads) : threads_(threads) {}
+  // The last one to come calls `then` before all go on.
+  template <class Then>
+  void arrive_and_wait(Then&& then) {
+    std::unique_lock lock(mutex_);
+    const std::uint64_t turn = turn_;
+    if (++arrived_ == threads_) {
+      then();
+      arrived_ = 0;
+      ++turn_;
+      all_here_.notify_all();
+    } else {
+      all_here_.wait(lock, [&] { return turn_ != turn; });
+    }
+  }
+
+ private:
+  const int threads_;
+  std::mutex mutex_;
+  std::condition_variable all_here_;
+  int arrived_ = 0;
+  std::uint64_t turn_ = 0;
+};
+
 Sample hot(Bench& bench, int callers, Length length) {
   Store* store = store_of(bench.rival);
   if (store == nullptr) throw Unable("it wakes nobody who waits");
@@ -32,7 +60,7 @@ Sample hot(Bench& bench, int callers, Length length) {
   std::vector<Clock::time_point> answered(static_cast<std::size_t>(callers));
   std::vector<char> waited(static_cast<std::size_t>(callers));
   Clock::time_point asked;
-  const auto next = [&]() noexcept {
+  const auto next = [&] {
     const auto number = bench.others.load() + keys;
     key = fresh_key("hot", number);
     outcome = random_value(number);
@@ -41,8 +69,9 @@ Sample hot(Bench& bench, int callers, Length length) {
   next();
   const auto end = Clock::now() + length;
   bool over = false;
-  std::barrier begin(callers);
-  std::barrier answers(callers, [&]() noexcept {
+  Barrier begin(callers);
+  Barrier answers(callers);
+  const auto all_answered = [&] {
     ++keys;
     for (std::size_t i = 0; i < answered.size(); ++i) {
       calls.add(nanoseconds(answered[i] - asked));
@@ -50,10 +79,10 @@ Sample hot(Bench& bench, int callers, Length length) {
     }
     over = failed || Clock::now() >= end;
     next();
-  });
+  };
   const auto call = [&](std::size_t mine) {
     while (true) {
-      begin.arrive_and_wait();
+      begin.arrive_and_wait([] {});
       const auto done = store->execute(key, [&]() -> Bytes {
         ++executions;
         std::this_thread::sleep_for(1ms);
@@ -63,7 +92,7 @@ Sample hot(Bench& bench, int callers, Length length) {
       answered[mine] = Clock::now();
       waited[mine] = done && done->replayed() ? 1 : 0;
       if (!done || done->value() != outcome) failed = true;
-      answers.arrive_and_wait();
+      answers.arrive_and_wait(all_answered);
       if (over) return;
     }
   };

@@ -1,5 +1,6 @@
 #include "ledger/waiters.h"
 
+#include <algorithm>
 #include <functional>
 
 namespace once::ledger {
@@ -15,57 +16,92 @@ std::uint64_t Waiters::ticket(const Key& key) {
 }
 
 void Waiters::wait(const Key& key, std::uint64_t ticket, const Clock& clock, Duration deadline) {
-  Slot& slot = slot_of(key);
-  MutexLock lock(slot.mutex);
-  while (slot.count == ticket && !slot.closed && clock.since_boot() < deadline) {
-    slot.changed.wait_until(slot.mutex, clock, deadline);
-  }
+  const Watched watched{.key = &key, .ticket = ticket};
+  wait_any({&watched, 1}, clock, deadline);
 }
+
+// Where the bell stands, as long as this lives.
+class Waiters::Listing {
+ public:
+  Listing(Waiters& waiters, Bell& bell) : waiters_(waiters), bell_(bell) {}
+  Listing(const Listing&) = delete;
+  Listing& operator=(const Listing&) = delete;
+
+  // False: something has happened since the ticket.
+  bool add(const Watched& watched) {
+    Slot& slot = waiters_.slot_of(*watched.key);
+    slots_.reserve(slots_.size() + 1);
+    MutexLock lock(slot.mutex);
+    if (slot.count != watched.ticket || slot.closed) return false;
+    slot.bells.push_back(&bell_);
+    slots_.push_back(&slot);
+    return true;
+  }
+  void wait(const Clock& clock, Duration deadline) {
+    MutexLock lock(bell_.mutex);
+    while (bell_.rung == 0 && clock.since_boot() < deadline) {
+      bell_.changed.wait_until(bell_.mutex, clock, deadline);
+    }
+  }
+  // Out of the lists; who has taken it out of one already will ring.
+  ~Listing() {
+    std::size_t taken = slots_.size();
+    {
+      MutexLock lock(bell_.mutex);
+      if (bell_.rung == taken) return;
+    }
+    for (Slot* slot : slots_) {
+      MutexLock lock(slot->mutex);
+      const auto at = std::ranges::find(slot->bells, &bell_);
+      if (at == slot->bells.end()) continue;
+      slot->bells.erase(at);
+      --taken;
+    }
+    MutexLock lock(bell_.mutex);
+    while (bell_.rung < taken) bell_.changed.wait(bell_.mutex);
+  }
+
+ private:
+  Waiters& waiters_;
+  Bell& bell_;
+  std::vector<Slot*> slots_{};
+};
 
 void Waiters::wait_any(std::span<const Watched> watched, const Clock& clock, Duration deadline) {
   Bell bell;
+  Listing listing(*this, bell);
   for (const Watched& each : watched) {
-    Slot& slot = slot_of(*each.key);
-    MutexLock lock(slot.mutex);
-    slot.bells.push_back(&bell);
-    if (slot.count != each.ticket || slot.closed) bell.ring();
+    if (!listing.add(each)) return;
   }
-  {
-    MutexLock lock(bell.mutex);
-    while (!bell.rung && clock.since_boot() < deadline) {
-      bell.changed.wait_until(bell.mutex, clock, deadline);
-    }
-  }
-  for (const Watched& each : watched) {
-    Slot& slot = slot_of(*each.key);
-    MutexLock lock(slot.mutex);
-    std::erase(slot.bells, &bell);
-  }
+  listing.wait(clock, deadline);
 }
 
 void Waiters::Bell::ring() {
   MutexLock lock(mutex);
-  rung = true;
+  ++rung;
   changed.notify_all();
-}
-
-void Waiters::Slot::wake() {
-  changed.notify_all();
-  for (Bell* bell : bells) bell->ring();
 }
 
 void Waiters::notify(const Key& key) {
   Slot& slot = slot_of(key);
-  MutexLock lock(slot.mutex);
-  ++slot.count;
-  slot.wake();
+  std::vector<Bell*> bells;
+  {
+    MutexLock lock(slot.mutex);
+    ++slot.count;
+    bells.swap(slot.bells);
+  }
+  for (Bell* bell : bells) bell->ring();
 }
 
 void Waiters::close() {
   for (Slot& slot : slots_) {
-    MutexLock lock(slot.mutex);
-    slot.closed = true;
-    slot.wake();
+    std::vector<Bell*> bells;
+    {
+      MutexLock lock(slot.mutex);
+      slot.closed = true;
+      bells.swap(slot.bells);
+    }
+    for (Bell* bell : bells) bell->ring();
   }
 }
 

@@ -36,22 +36,22 @@ class Waiters {
   void close();
 
  private:
-  // Of one who waits for several keys. Rung with the mutex of a slot held, and takes nothing
-  // itself.
+  // Of one who waits. Who notifies takes it out of the slot's list, and rings it without holding
+  // the slot's mutex: else all who are woken at once would wait for that one mutex, one after the
+  // other.
   struct Bell {
     Mutex mutex{};
     CondVar changed{};
-    bool rung ONCE_GUARDED_BY(mutex) = false;
+    std::size_t rung ONCE_GUARDED_BY(mutex) = 0;  // by how many slots
     void ring();
   };
   struct Slot {
     Mutex mutex{};
-    CondVar changed{};
     std::uint64_t count ONCE_GUARDED_BY(mutex) = 0;
     bool closed ONCE_GUARDED_BY(mutex) = false;
     std::vector<Bell*> bells ONCE_GUARDED_BY(mutex){};
-    void wake() ONCE_REQUIRES(mutex);
   };
+  class Listing;
   Slot& slot_of(const Key& key);
 
   std::array<Slot, 64> slots_;
