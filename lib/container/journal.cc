@@ -40,19 +40,16 @@ Result<void> Journal::read(const Superblock& superblock, const Visitor& visit) {
                           frame->generation >= generation &&
                           frame->generation <= superblock.generation;
       if (counts && !found) found = frame;
-      if (!counts && found && problem_.empty()) {
-        problem_ =
-            fmt::format("journal at byte {}: the two copies differ", slot_.copies[0] + position_);
-      }
-      if (counts && found && &copy == &copies[1] && problem_.empty()) {
-        const auto other = parse_frame(std::string_view(copies[0]).substr(position_), seed_);
-        if (!other || other->sequence != frame->sequence) {
-          problem_ =
-              fmt::format("journal at byte {}: the two copies differ", slot_.copies[0] + position_);
-        }
-      }
     }
     if (!found) break;
+    // Whatever is different: a later opening may take the other one.
+    const auto stands_in = [&](const std::string& copy) {
+      return std::string_view(copy).substr(position_, found->bytes);
+    };
+    if (problem_.empty() && stands_in(copies[0]) != stands_in(copies[1])) {
+      problem_ =
+          fmt::format("journal at byte {}: the two copies differ", slot_.copies[0] + position_);
+    }
     if (auto visited = visit(found->payload); !visited) {
       if (visited.error().code != ErrorCode::damaged) return visited;
       return fail(ErrorCode::damaged, "journal frame {} at byte {}: {}", found->sequence,
