@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <new>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -86,8 +87,12 @@ void EmbeddedEngine::remember_record(ByteView row_key, const std::vector<RowWrit
   const auto row = std::ranges::find(rows, Table::keys, &RowWrite::table);
   if (row == rows.end()) return;
   const std::uint64_t when_over = stripes_.changes(row_key) + 1;
-  last_row().keep(number_, when_over, row_key,
-                  row->erase ? std::nullopt : std::optional(row->value));
+  try {
+    last_row().keep(number_, when_over, row_key,
+                    row->erase ? std::nullopt : std::optional(row->value));
+  } catch (const std::bad_alloc&) {
+    // The commit stands all the same; it will be read again.
+  }
 }
 
 Result<std::vector<Bytes>> EmbeddedEngine::checkpoint_keys(ByteView row_key) const {
