@@ -1,5 +1,5 @@
-// A small number for each thread, for what is kept in several copies so that threads do not write to
-// the same line of a processor's cache.
+// A small number for each thread, for what is kept in several copies so that threads do not write
+// to the same line of a processor's cache.
 #pragma once
 
 #include <atomic>
