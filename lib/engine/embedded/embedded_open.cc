@@ -25,6 +25,9 @@ constexpr int reading_tries = 200;
 constexpr std::uint64_t many_tables = 32;
 // What the memtables may hold for the next opening to replay: a few milliseconds of it.
 constexpr std::uint64_t unflushed_at_close = std::uint64_t{1} << 20;
+// Closing gives the disk back what logs took. In a smaller store that is the room in which a full
+// disk merges tables; one of this size has its whole reserve for that.
+constexpr std::uint64_t bytes_with_whole_reserve = std::uint64_t{128} << 20;
 
 std::uint64_t next_number() {
   static std::atomic<std::uint64_t> last = 0;
@@ -276,6 +279,7 @@ Result<void> EmbeddedEngine::close_database() {
 
 void EmbeddedEngine::shorten_logs() {
   const auto unflushed = [this] { return unflushed_bytes(); };
+  if (place_->knows_room() && place_->bytes() < bytes_with_whole_reserve) return;
   if (unflushed() < unflushed_at_close || full_disk_->stopped()) return;
   if (place_->admit_flush(unflushed)) (void)flush();
 }
