@@ -23,14 +23,16 @@ void Waiters::wait(const Key& key, std::uint64_t ticket, const Clock& clock, Dur
 // Where the bell stands, as long as this lives.
 class Waiters::Listing {
  public:
-  Listing(Waiters& waiters, Bell& bell) : waiters_(waiters), bell_(bell) {}
+  // Stands in at most so many slots.
+  Listing(Waiters& waiters, Bell& bell, std::size_t most) : waiters_(waiters), bell_(bell) {
+    slots_.reserve(most);
+  }
   Listing(const Listing&) = delete;
   Listing& operator=(const Listing&) = delete;
 
   // False: something has happened since the ticket.
   bool add(const Watched& watched) {
     Slot& slot = waiters_.slot_of(*watched.key);
-    slots_.reserve(slots_.size() + 1);
     MutexLock lock(slot.mutex);
     if (slot.count != watched.ticket || slot.closed) return false;
     slot.bells.push_back(&bell_);
@@ -69,7 +71,7 @@ class Waiters::Listing {
 
 void Waiters::wait_any(std::span<const Watched> watched, const Clock& clock, Duration deadline) {
   Bell bell;
-  Listing listing(*this, bell);
+  Listing listing(*this, bell, watched.size());
   for (const Watched& each : watched) {
     if (!listing.add(each)) return;
   }
