@@ -6,8 +6,6 @@
 #include <new>
 #include <tuple>
 
-#include "base/thread_number.h"
-
 namespace once::metrics {
 namespace {
 

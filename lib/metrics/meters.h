@@ -22,6 +22,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/thread_number.h"
 #include "once/figures.h"
 #include "once/key.h"
 
@@ -93,7 +94,7 @@ class Meters {
     Number sum{};  // nanoseconds
     [[nodiscard]] Latencies read() const;
   };
-  struct alignas(64) Shard {
+  struct alignas(cache_line_bytes) Shard {
     std::array<Number, 6> counts{};
     Times execute{};
     Times commit{};

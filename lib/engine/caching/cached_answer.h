@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/thread_number.h"
 #include "once/key.h"
 #include "once/outcome.h"
 #include "once/report.h"
@@ -33,7 +34,7 @@ class CachedAnswer {
   // Asks for the memory that reading it takes, all at once: it has seldom been looked at lately.
   void prefetch() const {
     const char* const begin = reinterpret_cast<const char*>(this);
-    for (std::size_t at = 0; at < sizeof *this + prefetched_text; at += line_bytes) {
+    for (std::size_t at = 0; at < sizeof *this + prefetched_text; at += cache_line_bytes) {
       __builtin_prefetch(begin + at);
     }
   }
@@ -49,7 +50,6 @@ class CachedAnswer {
   std::uint64_t accesses = 0;  // how often its outcome was given
 
  private:
-  static constexpr std::size_t line_bytes = 64;
   static constexpr std::size_t prefetched_text = 320;  // a key and a small outcome
 
   CachedAnswer(std::uint64_t hash_of_key, std::size_t all_bytes, bool is_whole,
