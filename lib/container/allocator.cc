@@ -135,9 +135,14 @@ std::optional<Extent> Allocator::take_lowest(std::uint64_t bytes) {
   return std::nullopt;
 }
 
-std::optional<Extent> Allocator::hole(std::uint64_t bytes) const {
-  for (const auto& [offset, run] : free_) {
-    if (!run.real) return Extent{.offset = offset, .length = std::min(bytes, run.length)};
+std::optional<Extent> Allocator::hole(std::uint64_t bytes, std::uint64_t from) const {
+  auto at = free_.upper_bound(from);
+  if (at != free_.begin()) --at;
+  for (; at != free_.end(); ++at) {
+    const auto& [offset, run] = *at;
+    const std::uint64_t start = std::max(offset, from);
+    if (run.real || start >= offset + run.length) continue;
+    return Extent{.offset = start, .length = std::min(bytes, offset + run.length - start)};
   }
   return std::nullopt;
 }

@@ -51,8 +51,9 @@ class Allocator {
   // The parts of a run just taken that were never written to.
   [[nodiscard]] const Extents& unwritten() const { return unwritten_; }
 
-  // The lowest free run that may be a hole, up to `bytes`; and that it is none any more.
-  [[nodiscard]] std::optional<Extent> hole(std::uint64_t bytes) const;
+  // The lowest free run at or behind `from` that may be a hole, up to `bytes`; and that it is none
+  // any more.
+  [[nodiscard]] std::optional<Extent> hole(std::uint64_t bytes, std::uint64_t from = 0) const;
   void mark_real(const Extent& extent);
 
   // The file has become longer, by blocks that are there.

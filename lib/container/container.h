@@ -311,6 +311,9 @@ class Container {
   Result<void> wipe_behind(File& file);
   // Gives a free run blocks of its own. Errors: no_space, which poisons nothing.
   Result<void> make_real(const Extent& hole) ONCE_REQUIRES(mutex_);
+  // Gives holes blocks, `largest` bytes at once at most, until nothing is lacking or had.
+  using Lacking = std::function<Result<std::uint64_t>()>;
+  Result<void> fill_holes(std::uint64_t largest, const Lacking& lacking) ONCE_REQUIRES(mutex_);
   // Makes at least so many free bytes real ones: holes first, then growing.
   Result<void> secure(std::uint64_t bytes) ONCE_REQUIRES(mutex_);
   // Looks which free blocks are holes, until that many bytes are known to be there or to be had.
@@ -374,6 +377,8 @@ class Container {
   // Of logs that RocksDB has not let go of: what a flush will need.
   std::atomic<std::uint64_t> log_bytes_{0};
   std::atomic<std::uint64_t> free_estimate_{0};
+  // Which free blocks are holes was looked for, see fill_holes().
+  bool holes_known_ ONCE_GUARDED_BY(mutex_) = false;
   std::atomic<std::int64_t> credit_{0};  // bytes that admit() lets pass without looking
   std::atomic<int> cleaning_{0};
 

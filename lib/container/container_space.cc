@@ -111,31 +111,47 @@ Result<void> Container::make_real(const Extent& hole) {
   return {};
 }
 
-Result<void> Container::secure(std::uint64_t bytes) {
-  while (allocator_.real_bytes() < bytes) {
-    const std::uint64_t lacking = bytes - allocator_.real_bytes();
-    const auto hole = allocator_.hole(round_up(lacking, growth_step));
-    if (!hole) return grow(lacking);
-    if (auto real = make_real(*hole); !real) return real;
+// After an opening nobody knows which free blocks are holes, and on a full disk it matters: what
+// was no hole costs no space to make sure of. So where there is no space for a large piece, small
+// ones are tried. That is done once: what is a hole then is one for good.
+Result<void> Container::fill_holes(std::uint64_t largest, const Lacking& lacking) {
+  for (std::uint64_t most = round_up(largest, growth_step);;
+       most = round_up(most / 8, growth_step)) {
+    std::uint64_t from = 0;
+    while (true) {
+      auto bytes = lacking();
+      if (!bytes) return pass(bytes);
+      if (*bytes == 0) return {};
+      const auto hole = allocator_.hole(std::min(most, round_up(*bytes, growth_step)), from);
+      if (!hole) break;
+      auto real = make_real(*hole);
+      if (!real && real.error().code != ErrorCode::no_space) return real;
+      if (!real && holes_known_) return {};
+      from = hole->end();
+    }
+    if (most == growth_step) break;
   }
+  holes_known_ = true;
+  return {};
+}
+
+Result<void> Container::secure(std::uint64_t bytes) {
+  const auto lacking = [&]() ONCE_REQUIRES(mutex_) -> Result<std::uint64_t> {
+    return bytes - std::min(bytes, allocator_.real_bytes());
+  };
+  if (auto filled = fill_holes(bytes, lacking); !filled) return filled;
+  if (allocator_.real_bytes() < bytes) return grow(bytes - allocator_.real_bytes());
   note_space();
   return {};
 }
 
-// After an opening nobody knows which free blocks are holes, and on a full disk it matters: what
-// was no hole costs no space to make sure of.
 Result<void> Container::make_holes_real(std::uint64_t bytes) {
-  while (true) {
+  const auto lacking = [&]() ONCE_REQUIRES(mutex_) -> Result<std::uint64_t> {
     auto left = device_->space_left();
-    if (!left) return pass(left);
-    const std::uint64_t there = allocator_.real_bytes() + *left;
-    if (there >= bytes) break;
-    const auto hole = allocator_.hole(most_growth);
-    if (!hole) break;
-    auto real = make_real(*hole);
-    if (!real && real.error().code == ErrorCode::no_space) break;  // a hole, and no space for it
-    if (!real) return real;
-  }
+    if (!left) return left;
+    return bytes - std::min(bytes, allocator_.real_bytes() + *left);
+  };
+  if (auto filled = fill_holes(most_growth, lacking); !filled) return filled;
   note_space();
   return {};
 }
@@ -310,6 +326,7 @@ Result<void> Container::reap() {
     }
     for (const Extent& extent : freed.extents)
       allocator_.release(extent, freed.written, freed.written);
+    if (!freed.written) holes_known_ = false;
   }
   freed_ = std::move(waiting);
   note_space();

@@ -161,7 +161,8 @@ TEST_CASE("others take all of the disk: what is removed makes room, whatever its
     bool reopened;
   };
   for (const auto& [bytes, reopened] :
-       {Case{10'000, false}, Case{150'000, false}, Case{1'000'000, false}, Case{150'000, true}}) {
+       {Case{10'000, false}, Case{150'000, false}, Case{1'000'000, false}, Case{150'000, true},
+        Case{1'000'000, true}}) {
     CAPTURE(bytes);
     CAPTURE(reopened);
     constexpr std::uint64_t capacity = 128 << 20;
