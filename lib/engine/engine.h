@@ -200,6 +200,9 @@ class Engine {
 
   // The record and the outcome that belongs to it. Past retention: nullopt.
   virtual Result<std::optional<Found>> find(const Key& key) = 0;
+  // The same of many, in their order.
+  using FoundMany = std::vector<Result<std::optional<Found>>>;
+  virtual FoundMany find_many(std::span<const Key* const> keys) = 0;
   // The record as it is stored, past retention too.
   virtual Result<std::optional<Record>> record(const Key& key) = 0;
   // The checkpoint `name` of `key` as it is stored, of an earlier life of the key too. A transition

@@ -47,6 +47,7 @@ class Executor::Impl::Batch {
   // In its place on a store that was opened to read: what is finished is replayed, and each key
   // that something would have to be written for has the error of that.
   void only_look(const ReserveOptions& asked, Round& round);
+  // Of what is not finished.
   void sort(std::size_t i, Result<ledger::ReserveDecision>&& decision, Round& round);
   // Takes an answer that was there already. False: there is none.
   bool take_replay(std::size_t i, Result<std::optional<Replay>>&& replay, Round& round);
@@ -128,12 +129,23 @@ Result<void> Executor::Impl::Batch::reserve(Round& round) {
   };
   auto decided = inner_.decide_many(asks, call_.durability, veto);
   if (!decided) return pass(decided);
+  std::vector<std::size_t> finished;
+  std::vector<const ReserveRequest*> finished_asks;
   for (std::size_t at = 0; at < indices.size(); ++at) {
+    const auto& decision = (*decided)[at];
     if (vetoed[at]) {
       round.look_again = true;
+    } else if (decision && !std::holds_alternative<Reservation>(*decision)) {
+      finished.push_back(indices[at]);
+      finished_asks.push_back(asks[at]);
     } else {
       sort(indices[at], std::move((*decided)[at]), round);
     }
+  }
+  auto replays = inner_.try_replay_many(finished_asks);
+  for (std::size_t at = 0; at < finished.size(); ++at) {
+    // If there is none, it is not finished any more.
+    round.look_again |= !take_replay(finished[at], std::move(replays[at]), round);
   }
   return {};
 }
@@ -164,14 +176,9 @@ void Executor::Impl::Batch::sort(std::size_t i, Result<ledger::ReserveDecision>&
     }
     return;
   }
-  if (auto* mine = std::get_if<Reservation>(&*decision)) {
-    inner_.meters.count(keys_[i], metrics::Counted::executions);
-    round.granted.push_back(i);
-    round.reservations.push_back(std::move(*mine));
-    return;
-  }
-  // If there is none, it is not finished any more.
-  round.look_again |= !take_replay(i, inner_.try_replay(keys_[i], reserve_options(call_)), round);
+  inner_.meters.count(keys_[i], metrics::Counted::executions);
+  round.granted.push_back(i);
+  round.reservations.push_back(std::get<Reservation>(std::move(*decision)));
 }
 
 bool Executor::Impl::Batch::take_replay(std::size_t i, Result<std::optional<Replay>>&& replay,

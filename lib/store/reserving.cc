@@ -1,5 +1,6 @@
 // Reserving and ending reservations by hand, one at a time and in batches.
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/error.h"
@@ -96,6 +97,28 @@ Result<std::optional<Replay>> Store::Impl::try_replay(const Key& key,
   if (!in_use) return pass(in_use);
   std::uint64_t access_count = 0;
   auto found = engine->find_to_replay(key, access_count);
+  return replay_of_found(key, request, found, access_count);
+}
+
+std::vector<Result<std::optional<Replay>>> Store::Impl::try_replay_many(
+    std::span<const ReserveRequest* const> requests) {
+  std::vector<const Key*> keys;
+  keys.reserve(requests.size());
+  for (const ReserveRequest* request : requests) keys.push_back(&request->key);
+  std::vector<std::uint64_t> accesses(keys.size());
+  auto found = engine->find_many_to_replay(keys, accesses);
+  std::vector<Result<std::optional<Replay>>> replays;
+  replays.reserve(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    replays.push_back(replay_of_found(*keys[i], requests[i]->options, found[i], accesses[i]));
+  }
+  return replays;
+}
+
+Result<std::optional<Replay>> Store::Impl::replay_of_found(const Key& key,
+                                                           const ReserveOptions& request,
+                                                           Result<std::optional<Found>>& found,
+                                                           std::uint64_t access_count) {
   if (!found) return pass(found);
   if (!*found) return std::nullopt;
   const Record& record = (*found)->record;
@@ -360,28 +383,52 @@ Result<std::vector<Result<ReserveAnswer>>> Store::reserve_many(
     if (auto checked = check_reserve(request.options); !checked) return pass(checked);
   }
   std::vector<Result<ReserveAnswer>> answers(requests.size());
-  std::vector<std::size_t> left;
-  std::vector<const ReserveRequest*> asks;
-  // What is finished is mostly asked for together with more of it: then one look at the disk is
-  // enough for each, and else the one that a reservation takes.
-  bool look_on_disk = true;
-  for (std::size_t i = 0; i < requests.size(); ++i) {
-    const auto& [key, options] = requests[i];
-    auto replay = impl_->try_replay_from_memory(key, options);
-    if (replay && !*replay && look_on_disk) replay = impl_->try_replay(key, options);
-    look_on_disk = replay && *replay;
+  // False: what could not be read is read once more, and if its record still cannot, nothing is
+  // reserved.
+  const auto take = [&](std::size_t i, Result<std::optional<Replay>>&& replay) {
     if (is(replay, ErrorCode::outcome_omitted)) {
       answers[i] = pass(replay);
-    } else if (replay && *replay) {
-      answers[i] = ReserveAnswer(std::move(**replay));
+      return true;
+    }
+    if (!replay || !*replay) return false;
+    answers[i] = ReserveAnswer(std::move(**replay));
+    return true;
+  };
+  const auto asks_of = [&](std::span<const std::size_t> indices) {
+    std::vector<const ReserveRequest*> asks;
+    for (const std::size_t i : indices) asks.push_back(&requests[i]);
+    return asks;
+  };
+  // Those that are left.
+  const auto take_many = [&](std::span<const std::size_t> indices) {
+    auto replays = impl_->try_replay_many(asks_of(indices));
+    std::vector<std::size_t> left;
+    for (std::size_t at = 0; at < indices.size(); ++at) {
+      if (!take(indices[at], std::move(replays[at]))) left.push_back(indices[at]);
+    }
+    return left;
+  };
+  std::vector<std::size_t> left;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const auto& [key, options] = requests[i];
+    if (!take(i, impl_->try_replay_from_memory(key, options))) left.push_back(i);
+  }
+  // What is finished is mostly asked for together with more of it: then it is looked up first, and
+  // else reserving says what is.
+  if (left.size() > 2) {
+    const std::array<std::size_t, 2> ends{left.front(), left.back()};
+    const std::vector<std::size_t> others(left.begin() + 1, left.end() - 1);
+    left = take_many(ends);
+    if (left.empty()) {
+      left = take_many(others);
     } else {
-      // What could not be read is read once more: if its record still cannot, nothing is reserved.
-      left.push_back(i);
-      asks.push_back(&requests[i]);
+      left.insert(left.end(), others.begin(), others.end());
+      std::ranges::sort(left);
     }
   }
-  auto decided = impl_->decide_many(asks, durability, {});
+  auto decided = impl_->decide_many(asks_of(left), durability, {});
   if (!decided) return pass(decided);
+  std::vector<std::size_t> finished;
   for (std::size_t at = 0; at < left.size(); ++at) {
     const std::size_t i = left[at];
     Result<ledger::ReserveDecision>& decision = (*decided)[at];
@@ -390,10 +437,13 @@ Result<std::vector<Result<ReserveAnswer>>> Store::reserve_many(
     } else if (auto* reservation = std::get_if<Reservation>(&*decision)) {
       answers[i] = ReserveAnswer(std::move(*reservation));
     } else {
-      ReserveOptions alone = requests[i].options;
-      alone.durability = durability;
-      answers[i] = impl_->try_reserve(requests[i].key, alone);
+      finished.push_back(i);
     }
+  }
+  for (const std::size_t i : take_many(finished)) {
+    ReserveOptions alone = requests[i].options;
+    alone.durability = durability;
+    answers[i] = impl_->try_reserve(requests[i].key, alone);
   }
   for (std::size_t i = 0; i < requests.size(); ++i) impl_->count(requests[i].key, answers[i]);
   return answers;

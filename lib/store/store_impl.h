@@ -128,6 +128,9 @@ class Store::Impl {
                                                    Durability durability);
   // A finished record as an answer, if there is one and it may answer the question.
   Result<std::optional<Replay>> try_replay(const Key& key, const ReserveOptions& request);
+  // The same of many; the caller holds a Use.
+  std::vector<Result<std::optional<Replay>>> try_replay_many(
+      std::span<const ReserveRequest* const> requests);
   // The same without a look at the disk: nullopt may mean that it is only there. The caller holds a
   // Use.
   Result<std::optional<Replay>> try_replay_from_memory(const Key& key,
@@ -136,6 +139,9 @@ class Store::Impl {
     Time now{};
     std::uint64_t access_count = 0;
   };
+  Result<std::optional<Replay>> replay_of_found(const Key& key, const ReserveOptions& request,
+                                                Result<std::optional<Found>>& found,
+                                                std::uint64_t access_count);
   // A finished record as an answer, if it may answer the question.
   Result<std::optional<Replay>> replay_of(const Key& key, const ReserveOptions& request,
                                           const Record& record, Outcome&& outcome,

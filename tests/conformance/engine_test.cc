@@ -55,6 +55,40 @@ TEST_CASE_TEMPLATE("update: shows the record, and makes the whole change", P, EN
       Durability::synced));
 }
 
+TEST_CASE_TEMPLATE("find_many: each as it is found by itself", P, ENGINES) {
+  Opened<P> opened;
+  Engine& engine = *opened.engine;
+  std::vector<Key> keys;
+  for (int i = 0; i < 40; ++i) {
+    keys.emplace_back("tenant", "operation", std::to_string(i));
+    // Every fourth is never seen, every fourth has no outcome.
+    if (i % 4 == 0) continue;
+    const auto change = [&](const Current& current) {
+      if (i % 4 == 1) return Change{.put = Record{.token = current.fresh}};
+      return completing(keys.back(), std::to_string(i))(current);
+    };
+    value_of(engine.update(keys.back(), change, Durability::synced));
+  }
+  std::vector<const Key*> asked;
+  for (const Key& key : keys) asked.push_back(&key);
+  std::ranges::reverse(asked);
+  asked.push_back(&keys[2]);  // named twice
+  auto found = engine.find_many(asked);
+  REQUIRE(found.size() == asked.size());
+  int finished = 0;
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    const auto alone = value_of(engine.find(*asked[i]));
+    const auto& together = value_of(std::move(found[i]));
+    REQUIRE(together.has_value() == alone.has_value());
+    if (!alone) continue;
+    CHECK(together->record == alone->record);
+    CHECK(together->outcome == alone->outcome);
+    if (alone->outcome) ++finished;
+  }
+  CHECK(finished == 21);
+  CHECK(engine.find_many({}).empty());
+}
+
 TEST_CASE_TEMPLATE("update: an empty change writes nothing", P, ENGINES) {
   Opened<P> opened;
   value_of(opened.engine->update("key", nothing, Durability::synced));

@@ -1,22 +1,17 @@
 #include "engine/embedded/embedded_engine.h"
 
 #include <algorithm>
-#include <map>
-#include <new>
 
 #include "base/error.h"
 #include "base/random.h"
 #include "base/saturating.h"
 #include "engine/embedded/embedded_reading.h"
-#include "engine/embedded/last_row.h"
 #include "engine/embedded/row_writes.h"
 #include "engine/embedded/status.h"
 #include "model/checkpoint_codec.h"
 #include "model/event_codec.h"
 #include "model/history_codec.h"
 #include "model/key_codec.h"
-#include "model/record_codec.h"
-#include "model/result_codec.h"
 #include "model/row_header.h"
 #include "once/version.h"
 
@@ -56,43 +51,6 @@ Result<void> EmbeddedEngine::check_writable() const {
   return fail(ErrorCode::unsupported,
               "{} was opened to read; open it without Options::read_only to change it",
               place_->name());
-}
-
-Result<std::optional<Bytes>> EmbeddedEngine::get(Table table, ByteView key) const {
-  Bytes value;
-  const auto status = db_->Get(read_options(), family(table), rocksdb::Slice(key), &value);
-  if (status.ok()) return value;
-  if (status.IsNotFound()) return std::nullopt;
-  return std::unexpected(to_error(status, place_of(table, place_->name())));
-}
-
-Result<std::optional<Record>> EmbeddedEngine::read_record(ByteView row_key) const {
-  const std::uint64_t changes = stripes_.changes(row_key);
-  std::optional<Bytes> value;
-  if (const auto* known = last_row().find(number_, changes, row_key)) {
-    value = *known;
-  } else {
-    auto read = get(Table::keys, row_key);
-    if (!read) return pass(read);
-    value = std::move(*read);
-    last_row().keep(number_, changes, row_key, value);
-  }
-  if (!value) return std::nullopt;
-  auto record = model::decode_record(*value);
-  if (!record) return pass(record);
-  return std::move(*record);
-}
-
-void EmbeddedEngine::remember_record(ByteView row_key, const std::vector<RowWrite>& rows) const {
-  const auto row = std::ranges::find(rows, Table::keys, &RowWrite::table);
-  if (row == rows.end()) return;
-  const std::uint64_t when_over = stripes_.changes(row_key) + 1;
-  try {
-    last_row().keep(number_, when_over, row_key,
-                    row->erase ? std::nullopt : std::optional(row->value));
-  } catch (const std::bad_alloc&) {
-    // The commit stands all the same; it will be read again.
-  }
 }
 
 Result<std::vector<Bytes>> EmbeddedEngine::checkpoint_keys(ByteView row_key) const {
@@ -299,25 +257,26 @@ Result<void> EmbeddedEngine::update_many(std::span<const Update> updates, Durabi
   for (const Update& update : updates) row_keys.push_back(model::encode_key(update.key));
   Stripes::Guard guard(stripes_, row_keys);
 
-  std::map<Bytes, std::optional<Record>> records;  // as the updates before left them
+  std::vector<Bytes> distinct = row_keys;
+  std::ranges::sort(distinct);
+  distinct.erase(std::ranges::unique(distinct).begin(), distinct.end());
+  auto records = read_records(distinct);
+  if (!records) return pass(records);
   std::vector<RowWrite> rows;
-  bool expired_unmarked = false;
   const Time now = clock_->now();
+  const bool expired_unmarked = std::ranges::any_of(*records, [&](const auto& record) {
+    return record && is_expired(*record, now) && record->expires_at > clock_->marked();
+  });
   for (std::size_t i = 0; i < updates.size(); ++i) {
-    auto at = records.find(row_keys[i]);
-    if (at == records.end()) {
-      auto record = read_record(row_keys[i]);
-      if (!record) return pass(record);
-      expired_unmarked |=
-          *record && is_expired(**record, now) && (*record)->expires_at > clock_->marked();
-      at = records.emplace(row_keys[i], std::move(*record)).first;
-    }
+    const auto at = std::ranges::lower_bound(distinct, row_keys[i]) - distinct.begin();
+    // As the updates before left it.
+    std::optional<Record>& record = (*records)[static_cast<std::size_t>(at)];
     auto fresh = next_token();
     if (!fresh) return pass(fresh);
-    Change change = updates[i].transition({.record = at->second, .now = now, .fresh = *fresh});
+    Change change = updates[i].transition({.record = record, .now = now, .fresh = *fresh});
     if (change.empty()) continue;
-    if (change.put) at->second = change.put;
-    if (change.remove) at->second.reset();
+    if (change.put) record = change.put;
+    if (change.remove) record.reset();
     append_rows(rows, updates[i].key, std::move(change), now, options_, {});
   }
   if (rows.empty()) return {};
@@ -334,44 +293,6 @@ Result<void> EmbeddedEngine::append(std::span<Event> events, Durability durabili
   if (auto committed = commit(rows, durability, {}); !committed) return committed;
   for (std::size_t i = 0; i < events.size(); ++i) events[i].sequence = rows[i].sequence;
   return {};
-}
-
-Result<std::optional<Found>> EmbeddedEngine::find(const Key& key) {
-  const Bytes row_key = model::encode_key(key);
-  // Record and outcome are read one after the other; a commit in between shows by its token.
-  constexpr int tries = 1000;
-  for (int i = 0; i < tries; ++i) {
-    auto record = read_record(row_key);
-    if (!record) return pass(record);
-    if (!*record) return std::nullopt;
-    if (is_expired(**record, clock_->now())) {
-      // Reading goes on when writing does not (poisoned, disk full): the answer is right without
-      // the mark, which only guards against a clock that is turned back before the next opening.
-      (void)mark_past((*record)->expires_at);
-      return std::nullopt;
-    }
-    if (!(*record)->outcome) return Found{.record = std::move(**record), .outcome = {}};
-    auto value = get(Table::results, row_key);
-    if (!value) return pass(value);
-    if (!*value) continue;
-    auto result = model::decode_result(**value);
-    if (!result) return pass(result);
-    if (result->token != (*record)->token) continue;
-    return Found{.record = std::move(**record), .outcome = std::move(result->outcome)};
-  }
-  return fail(ErrorCode::damaged,
-              "the outcome of key {} is missing although its record says that there is one; run "
-              "`once verify` and restore a backup",
-              key.to_string());
-}
-
-Result<std::optional<Record>> EmbeddedEngine::record(const Key& key) {
-  auto record = read_record(model::encode_key(key));
-  // As in find(): what was seen expired stays so.
-  if (record && *record && is_expired(**record, clock_->now())) {
-    (void)mark_past((*record)->expires_at);
-  }
-  return record;
 }
 
 Result<std::optional<Checkpoint>> EmbeddedEngine::checkpoint(const Key& key, ByteView name) {

@@ -53,6 +53,7 @@ class EmbeddedEngine final : public Engine {
                              const Transition& transition, Durability durability) override;
   Result<void> append(std::span<Event> events, Durability durability) override;
   Result<std::optional<Found>> find(const Key& key) override;
+  FoundMany find_many(std::span<const Key* const> keys) override;
   Result<std::optional<Record>> record(const Key& key) override;
   Result<std::optional<Checkpoint>> checkpoint(const Key& key, ByteView name) override;
   Result<std::unique_ptr<DataView>> view() override;
@@ -99,7 +100,13 @@ class EmbeddedEngine final : public Engine {
   Result<std::optional<Bytes>> get(Table table, ByteView key) const;
   Result<std::optional<std::uint64_t>> get_meta_number(std::string_view name) const;
   Result<void> put_meta(std::string_view name, ByteView value, bool sync);
+  // Several at once cost less than each by itself.
+  std::vector<Result<std::optional<Bytes>>> get_many(Table table,
+                                                     std::span<const Bytes> keys) const;
   Result<std::optional<Record>> read_record(ByteView row_key) const;
+  Result<std::vector<std::optional<Record>>> read_records(std::span<const Bytes> row_keys) const;
+  // The record, unless it is past retention; what was seen to be stays so.
+  std::optional<Record> unless_expired(std::optional<Record> record);
   // What a commit has made of the record, for this thread's next step. The stripe is held, and the
   // change under way.
   void remember_record(ByteView row_key, const std::vector<RowWrite>& rows) const;
