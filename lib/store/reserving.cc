@@ -97,7 +97,7 @@ Result<std::optional<Replay>> Store::Impl::try_replay(const Key& key,
   if (!in_use) return pass(in_use);
   std::uint64_t access_count = 0;
   auto found = engine->find_to_replay(key, access_count);
-  return replay_of_found(key, request, found, access_count);
+  return replay_of_found(key, request, found, {.now = engine->now(), .access_count = access_count});
 }
 
 std::vector<Result<std::optional<Replay>>> Store::Impl::try_replay_many(
@@ -109,8 +109,10 @@ std::vector<Result<std::optional<Replay>>> Store::Impl::try_replay_many(
   auto found = engine->find_many_to_replay(keys, accesses);
   std::vector<Result<std::optional<Replay>>> replays;
   replays.reserve(keys.size());
+  const Time now = engine->now();
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    replays.push_back(replay_of_found(*keys[i], requests[i]->options, found[i], accesses[i]));
+    replays.push_back(replay_of_found(*keys[i], requests[i]->options, found[i],
+                                      {.now = now, .access_count = accesses[i]}));
   }
   return replays;
 }
@@ -118,7 +120,7 @@ std::vector<Result<std::optional<Replay>>> Store::Impl::try_replay_many(
 Result<std::optional<Replay>> Store::Impl::replay_of_found(const Key& key,
                                                            const ReserveOptions& request,
                                                            Result<std::optional<Found>>& found,
-                                                           std::uint64_t access_count) {
+                                                           const Access& access) {
   if (!found) return pass(found);
   if (!*found) return std::nullopt;
   const Record& record = (*found)->record;
@@ -128,8 +130,7 @@ Result<std::optional<Replay>> Store::Impl::replay_of_found(const Key& key,
                       "key {} is {} and has no outcome; run `once verify` and restore a backup",
                       key.to_string(), to_string(record.status));
   }
-  return replay_of(key, request, record, std::move(*(*found)->outcome),
-                   {.now = engine->now(), .access_count = access_count});
+  return replay_of(key, request, record, std::move(*(*found)->outcome), access);
 }
 
 Result<std::optional<Replay>> Store::Impl::try_replay_from_memory(const Key& key,

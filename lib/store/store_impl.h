@@ -128,7 +128,7 @@ class Store::Impl {
                                                    Durability durability);
   // A finished record as an answer, if there is one and it may answer the question.
   Result<std::optional<Replay>> try_replay(const Key& key, const ReserveOptions& request);
-  // The same of many; the caller holds a Use.
+  // The same of many of which memory has nothing; the caller holds a Use.
   std::vector<Result<std::optional<Replay>>> try_replay_many(
       std::span<const ReserveRequest* const> requests);
   // The same without a look at the disk: nullopt may mean that it is only there. The caller holds a
@@ -139,13 +139,13 @@ class Store::Impl {
     Time now{};
     std::uint64_t access_count = 0;
   };
-  Result<std::optional<Replay>> replay_of_found(const Key& key, const ReserveOptions& request,
-                                                Result<std::optional<Found>>& found,
-                                                std::uint64_t access_count);
   // A finished record as an answer, if it may answer the question.
   Result<std::optional<Replay>> replay_of(const Key& key, const ReserveOptions& request,
                                           const Record& record, Outcome&& outcome,
                                           const Access& access);
+  Result<std::optional<Replay>> replay_of_found(const Key& key, const ReserveOptions& request,
+                                                Result<std::optional<Found>>& found,
+                                                const Access& access);
   void count(const Key& key, const Result<ReserveAnswer>& answer);
   void count(const Key& key, const Error& refusal);
   // Whether granting `record` anew would run again what was tried before.

@@ -11,32 +11,15 @@ Result<std::optional<Found>> CachingEngine::find(const Key& key, std::uint64_t* 
   return found;
 }
 
-Engine::FoundMany CachingEngine::find_many(std::span<const Key* const> keys,
-                                           std::span<std::uint64_t> accesses) {
-  FoundMany found(keys.size());
-  const auto accesses_of = [&](std::size_t i) { return accesses.empty() ? nullptr : &accesses[i]; };
-  std::vector<std::size_t> asked;
-  std::vector<const Key*> asked_keys;
+Engine::FoundMany CachingEngine::find_many_to_replay(std::span<const Key* const> keys,
+                                                     std::span<std::uint64_t> accesses) {
   std::vector<std::uint64_t> tickets;
-  const Time now = target_->now();
+  tickets.reserve(keys.size());
+  for (const Key* key : keys) tickets.push_back(cache_.ticket(*key));
+  auto found = target_->find_many(keys);
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    Found cached;
-    if (cache_.find(*keys[i], now, cached, accesses_of(i))) {
-      found[i] = std::move(cached);
-      continue;
-    }
-    asked.push_back(i);
-    asked_keys.push_back(keys[i]);
-    tickets.push_back(cache_.ticket(*keys[i]));
-  }
-  if (asked.empty()) return found;
-  auto answers = target_->find_many(asked_keys);
-  for (std::size_t at = 0; at < asked.size(); ++at) {
-    const std::size_t i = asked[at];
-    found[i] = std::move(answers[at]);
-    if (found[i] && *found[i] && (*found[i])->outcome) {
-      cache_.fill(*keys[i], tickets[at], **found[i], accesses_of(i));
-    }
+    if (!found[i] || !*found[i] || !(*found[i])->outcome) continue;
+    cache_.fill(*keys[i], tickets[i], **found[i], &accesses[i]);
   }
   return found;
 }

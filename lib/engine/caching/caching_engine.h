@@ -27,11 +27,9 @@ class CachingEngine final : public Engine {
   Result<std::optional<Found>> find_to_replay(const Key& key, std::uint64_t& accesses) {
     return find(key, &accesses);
   }
-  // The same of many; `accesses` has a place for each.
+  // The same of many that are not in memory; `accesses` has a place for each.
   FoundMany find_many_to_replay(std::span<const Key* const> keys,
-                                std::span<std::uint64_t> accesses) {
-    return find_many(keys, accesses);
-  }
+                                std::span<std::uint64_t> accesses);
   // find_to_replay() of what is in memory at `now`; false where the target would have to be asked.
   [[nodiscard]] bool find_in_memory(const Key& key, Time now, Found& found,
                                     std::uint64_t& accesses) {
@@ -57,7 +55,9 @@ class CachingEngine final : public Engine {
     return target_->append(events, durability);
   }
   Result<std::optional<Found>> find(const Key& key) override { return find(key, nullptr); }
-  FoundMany find_many(std::span<const Key* const> keys) override { return find_many(keys, {}); }
+  FoundMany find_many(std::span<const Key* const> keys) override {
+    return target_->find_many(keys);
+  }
   Result<std::optional<Record>> record(const Key& key) override { return target_->record(key); }
   Result<std::optional<Checkpoint>> checkpoint(const Key& key, ByteView name) override {
     return target_->checkpoint(key, name);
@@ -87,8 +87,6 @@ class CachingEngine final : public Engine {
 
  private:
   Result<std::optional<Found>> find(const Key& key, std::uint64_t* accesses);
-  // `accesses`: empty, or a place for each.
-  FoundMany find_many(std::span<const Key* const> keys, std::span<std::uint64_t> accesses);
 
   const std::unique_ptr<Engine> target_;
   ReplayCache cache_;

@@ -105,8 +105,8 @@ class EmbeddedEngine final : public Engine {
                                                      std::span<const Bytes> keys) const;
   Result<std::optional<Record>> read_record(ByteView row_key) const;
   Result<std::vector<std::optional<Record>>> read_records(std::span<const Bytes> row_keys) const;
-  // The record, unless it is past retention; what was seen to be stays so.
-  std::optional<Record> unless_expired(std::optional<Record> record);
+  // The record, unless it is past retention `now`; what was seen to be stays so.
+  std::optional<Record> unless_expired(std::optional<Record> record, Time now);
   // What a commit has made of the record, for this thread's next step. The stripe is held, and the
   // change under way.
   void remember_record(ByteView row_key, const std::vector<RowWrite>& rows) const;

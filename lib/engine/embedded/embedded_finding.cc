@@ -95,8 +95,8 @@ void EmbeddedEngine::remember_record(ByteView row_key, const std::vector<RowWrit
   }
 }
 
-std::optional<Record> EmbeddedEngine::unless_expired(std::optional<Record> record) {
-  if (!record || !is_expired(*record, clock_->now())) return record;
+std::optional<Record> EmbeddedEngine::unless_expired(std::optional<Record> record, Time now) {
+  if (!record || !is_expired(*record, now)) return record;
   // Reading goes on when writing does not (poisoned, disk full): the answer is right without the
   // mark, which only guards against a clock that is turned back before the next opening.
   (void)mark_past(record->expires_at);
@@ -110,7 +110,7 @@ Result<std::optional<Found>> EmbeddedEngine::find(const Key& key) {
   for (int i = 0; i < tries; ++i) {
     auto read = read_record(row_key);
     if (!read) return pass(read);
-    auto record = unless_expired(std::move(*read));
+    auto record = unless_expired(std::move(*read), clock_->now());
     if (!record) return std::nullopt;
     if (!record->outcome) return Found{.record = std::move(*record), .outcome = {}};
     auto value = get(Table::results, row_key);
@@ -135,13 +135,14 @@ Engine::FoundMany EmbeddedEngine::find_many(std::span<const Key* const> keys) {
   std::vector<std::size_t> finished;
   std::vector<Bytes> finished_keys;
   auto rows = get_many(Table::keys, row_keys);
+  const Time now = clock_->now();
   for (std::size_t i = 0; i < keys.size(); ++i) {
     auto read = decoded(rows[i]);
     if (!read) {
       found[i] = pass(read);
       continue;
     }
-    auto record = unless_expired(std::move(*read));
+    auto record = unless_expired(std::move(*read), now);
     if (!record) continue;
     if (record->outcome) {
       finished.push_back(i);
