@@ -44,6 +44,12 @@ inline std::string fresh_key(std::string_view what, std::uint64_t number) {
   std::uint64_t state = number;
   return fmt::format("{}-{:08x}-{}", what, static_cast<std::uint32_t>(mix(state)), number);
 }
+// Keys that have expired: anywhere between those that stay, since what expires is old, and not of
+// one name.
+inline std::string expired_key(std::uint64_t number, std::uint64_t filled) {
+  std::uint64_t state = number;
+  return fmt::format("{}-{}", filled_key(mix(state) % filled), number);
+}
 inline std::string absent_key(std::uint64_t number) {
   return fmt::format("filled-{:010}x", number);  // between those that are there
 }

@@ -44,7 +44,8 @@ Sample expire(Bench& bench, Length length) {
   // As many as stay, which expire only when all of them are there.
   const auto expires_at =
       now_ms() + 2000 + static_cast<std::int64_t>(bench.filled / 25);  // 40 us each
-  fill(bench.rival, "expired", 0, bench.filled, expires_at);
+  const auto expired = [&](std::uint64_t i) { return expired_key(i, bench.filled); };
+  fill(bench.rival, expired, 0, bench.filled, expires_at);
   const Sample before = load(bench, length);
   while (now_ms() <= expires_at) std::this_thread::sleep_for(10ms);
 
@@ -70,7 +71,7 @@ Sample expire(Bench& bench, Length length) {
 
   const auto session = bench.rival.session();
   for (std::uint64_t i = 0; i < bench.filled; i += bench.filled / 100 + 1) {
-    check(!session->seen(fresh_key("expired", i)), "an expired key is still there");
+    check(!session->seen(expired(i)), "an expired key is still there");
   }
   const double us = took.count() * 1e6 / static_cast<double>(bench.filled);
   Sample sample{.operations = bench.filled,

@@ -59,15 +59,15 @@ void check_all(Bench& bench) {
 }
 
 void fill(Rival& rival, std::uint64_t begin, std::uint64_t end, std::int64_t expires_at_ms) {
-  fill(rival, {}, begin, end, expires_at_ms);
+  fill(rival, filled_key, begin, end, expires_at_ms);
 }
 
-void fill(Rival& rival, std::string_view what, std::uint64_t begin, std::uint64_t end,
-          std::int64_t expires_at_ms) {
+void fill(Rival& rival, const std::function<std::string(std::uint64_t)>& name, std::uint64_t begin,
+          std::uint64_t end, std::int64_t expires_at_ms) {
   const auto session = rival.session();
   std::vector<Filled> batch;
   for (std::uint64_t i = begin; i < end; ++i) {
-    batch.push_back({what.empty() ? filled_key(i) : fresh_key(what, i), random_value(i)});
+    batch.push_back({name(i), random_value(i)});
     if (batch.size() == fill_batch || i + 1 == end) {
       session->fill(batch, expires_at_ms);
       batch.clear();

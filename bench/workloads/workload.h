@@ -87,8 +87,8 @@ void add_running(std::vector<Workload>& all);      // B15
 void check_all(Bench& bench);
 // Finishes the keys from `begin` to `end` in large commits.
 void fill(Rival& rival, std::uint64_t begin, std::uint64_t end, std::int64_t expires_at_ms);
-// The same with keys named `what` in the place of filled ones.
-void fill(Rival& rival, std::string_view what, std::uint64_t begin, std::uint64_t end,
-          std::int64_t expires_at_ms);
+// The same with keys that `name` gives in the place of filled ones.
+void fill(Rival& rival, const std::function<std::string(std::uint64_t)>& name, std::uint64_t begin,
+          std::uint64_t end, std::int64_t expires_at_ms);
 
 }  // namespace once::bench
