@@ -1,24 +1,18 @@
 // Coordinator: what is checked, who is registered, and who may drive a transaction.
-#include "once/coordinator.h"
+#include "transaction/coordinator_impl.h"
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
 #include <map>
 #include <set>
 #include <utility>
 
 #include "base/error.h"
-#include "base/mutex.h"
 #include "base/random.h"
 #include "base/saturating.h"
 #include "ledger/transitions.h"
 #include "once/execute.h"
 #include "store/limit_checks.h"
-#include "store/store_impl.h"
-#include "transaction/drive.h"
-#include "transaction/self_recovery.h"
-#include "transaction/transaction_log.h"
 
 namespace once {
 
@@ -26,133 +20,6 @@ using transaction::Drive;
 using transaction::Log;
 using transaction::Participants;
 using transaction::Plan;
-
-std::string_view to_string(Ask ask) noexcept {
-  switch (ask) {
-    case Ask::prepare:
-      return "prepare";
-    case Ask::commit:
-      return "commit";
-    case Ask::abort:
-      return "abort";
-  }
-  return "unknown";
-}
-
-std::string_view to_string(TransactionState state) noexcept {
-  switch (state) {
-    case TransactionState::preparing:
-      return "preparing";
-    case TransactionState::committing:
-      return "committing";
-    case TransactionState::aborting:
-      return "aborting";
-    case TransactionState::committed:
-      return "committed";
-    case TransactionState::aborted:
-      return "aborted";
-  }
-  return "unknown";
-}
-
-std::string_view to_string(ParticipantState state) noexcept {
-  switch (state) {
-    case ParticipantState::open:
-      return "open";
-    case ParticipantState::prepared:
-      return "prepared";
-    case ParticipantState::settled:
-      return "settled";
-  }
-  return "unknown";
-}
-
-Key ParticipantCall::key_of_ask() const {
-  Key of_ask = key;
-  of_ask.id += ':';
-  of_ask.id += to_string(ask);
-  return of_ask;
-}
-
-std::vector<std::string> TransactionReport::pending() const {
-  std::vector<std::string> names;
-  const bool settling =
-      state == TransactionState::committing || state == TransactionState::aborting;
-  for (const ParticipantReport& participant : participants) {
-    if (!settling || participant.state == ParticipantState::settled) continue;
-    // Who voted no, or was not asked, has nothing to abort, unless it was tried and failed.
-    const bool called = state == TransactionState::committing ||
-                        participant.state == ParticipantState::prepared ||
-                        participant.failures != 0;
-    if (called) names.push_back(participant.name);
-  }
-  return names;
-}
-
-class Coordinator::Impl {
- public:
-  Impl(Store& store, Store::Impl& inside, CoordinatorOptions chosen)
-      : store_(store),
-        inside_(inside),
-        options_(std::move(chosen)),
-        recoverer_(inside, options_,
-                   {.find = [this] { return find_unfinished(); },
-                    .go_on = [this](const Key& key) { return recover_by_itself(key); }}) {
-    brief_.settle_timeout = Duration(0);
-    brief_.stop = recoverer_.stop();
-  }
-
-  [[nodiscard]] Result<void> check_process() const { return inside_.check_process(); }
-  [[nodiscard]] std::stop_token stop() const { return options_.stop; }
-  Result<void> add(Participant participant);
-  Result<TransactionReport> run(const Key& key, std::span<const Part> parts);
-  Result<TransactionReport> recover(const Key& key) { return recover(key, options_); }
-  Result<RecoveryReport> recover_all(std::string_view prefix);
-  // Begins to recover by itself.
-  Result<void> begin();
-  Result<std::optional<TransactionReport>> report(const Key& key);
-
-  // For the functions that need no coordinator.
-  [[nodiscard]] static Store::Impl& inside(Store& store) { return *store.impl_; }
-
- private:
-  using Started = std::variant<Reservation, Replay>;
-
-  [[nodiscard]] Result<void> check_options() const;
-  [[nodiscard]] Result<Plan> plan_of(const Key& key, std::span<const Part> parts);
-  // Those that `plan` names. Errors: invalid_argument.
-  [[nodiscard]] Result<Participants> participants_of(const Key& key, const Plan& plan);
-  // Reserves the key and writes the plan and the nonce of `log` in the same commit, unless there is
-  // a plan already.
-  Result<Started> start(const Key& key, const Log& log, Duration wait);
-  Result<Started> try_start(const Key& key, const ReserveOptions& request, const Log& log);
-  // As `options` say of times and stops.
-  Result<TransactionReport> drive(const Reservation& reservation, bool fresh, Log log,
-                                  const CoordinatorOptions& options);
-  Result<TransactionReport> drive_on(const Reservation& reservation, const Plan& plan,
-                                     const CoordinatorOptions& options);
-  Result<TransactionReport> take_and_drive(const Key& key, const Plan& plan, Duration wait,
-                                           const CoordinatorOptions& options);
-  Result<TransactionReport> recover(const Key& key, const CoordinatorOptions& options);
-  Result<std::optional<TransactionReport>> replayed(const Key& key);
-  Result<std::optional<Log>> log_of(const Key& key);
-  // The keys under `prefix` that are not finished. What cannot be read is told in `unreadable`.
-  Result<std::vector<Key>> unfinished(std::string_view prefix, std::vector<Error>& unreadable);
-  void observe(bool before, const Key& key) const;
-
-  // What the coordinator does without being told to.
-  Result<std::vector<Key>> find_unfinished();
-  bool recover_by_itself(const Key& key);
-
-  Store& store_;
-  Store::Impl& inside_;
-  const CoordinatorOptions options_;
-  CoordinatorOptions brief_ = options_;  // each participant is called once
-  Mutex mutex_;
-  std::map<std::string, std::shared_ptr<const Participant>, std::less<>> participants_
-      ONCE_GUARDED_BY(mutex_);
-  transaction::SelfRecoverer recoverer_;  // last: its thread uses all of the others
-};
 
 namespace {
 
@@ -163,37 +30,6 @@ bool is_name(std::string_view name) {
   };
   return !name.empty() && name.size() <= max_participant_name_bytes &&
          std::ranges::all_of(name, allowed);
-}
-
-std::unexpected<Error> no_transaction(const Key& key) {
-  return fail(ErrorCode::not_found, "there is no transaction {}; nothing to recover",
-              key.to_string());
-}
-
-// A prefix of a written key as Key::to_string() spells it. An escape that is not whole yet ("%4")
-// is left as it is.
-Result<std::string> spelled(std::string_view prefix) {
-  const std::size_t percent = prefix.rfind('%');
-  const bool whole = percent == std::string_view::npos || prefix.size() - percent >= 3;
-  const std::string_view tail = whole ? std::string_view() : prefix.substr(percent);
-  prefix.remove_suffix(tail.size());
-  std::string text;
-  while (true) {
-    const std::size_t slash = prefix.find('/');
-    auto part = unescape(prefix.substr(0, slash));
-    if (!part) return pass(part);
-    text += escape(*part);
-    if (slash == std::string_view::npos) return text.append(tail);
-    text += '/';
-    prefix.remove_prefix(slash + 1);
-  }
-}
-
-std::unexpected<Error> threw(const Key& key) {
-  return fail(ErrorCode::unknown,
-              "somebody who was called while transaction {} was recovered threw an exception; "
-              "recover it again",
-              key.to_string());
 }
 
 std::unexpected<Error> other_use(const Key& key) {
@@ -479,113 +315,6 @@ Result<TransactionReport> Coordinator::Impl::take_and_drive(const Key& key, cons
   }
 }
 
-Result<TransactionReport> Coordinator::Impl::recover(const Key& asked,
-                                                     const CoordinatorOptions& options) {
-  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
-  const Key key = asked;
-  if (auto checked = check_options(); !checked) return pass(checked);
-  auto found = report(key);
-  if (!found) return pass(found);
-  if (!*found) return no_transaction(key);
-  if ((*found)->finished()) {
-    (*found)->replayed = true;
-    return std::move(**found);
-  }
-  auto log = log_of(key);
-  if (!log) return pass(log);
-  if (!*log) return no_transaction(key);
-  // Before it is taken over: nothing may change when somebody is missing.
-  if (auto known = participants_of(key, (*log)->plan); !known) return pass(known);
-  return take_and_drive(key, (*log)->plan, Duration(0), options);
-}
-
-Result<std::vector<Key>> Coordinator::Impl::unfinished(std::string_view prefix,
-                                                       std::vector<Error>& unreadable) {
-  std::vector<Key> keys;
-  auto scanned = store_.scan({.prefix = Bytes(prefix), .status = std::nullopt},
-                             [&](const Key& key, const Record& record) {
-                               if (!is_finished(record.status)) keys.push_back(key);
-                               return true;
-                             });
-  if (scanned) return keys;
-  // It ends at the first record that cannot be read, and the others are not to wait for that one:
-  // all are looked at, since it cannot be told under which prefix it is.
-  auto text = spelled(prefix);
-  if (!text) return pass(scanned);
-  auto in_use = inside_.use();
-  if (!in_use) return pass(in_use);
-  keys.clear();
-  scanned = inside_.engine->rows({.table = Table::keys}, [&](const Result<Row>& row) {
-    if (!row) {
-      unreadable.push_back(row.error());
-      return true;
-    }
-    const auto& [key, record] = std::get<KeyRow>(*row);
-    if (!is_finished(record.status) && key.to_string().starts_with(*text)) keys.push_back(key);
-    return true;
-  });
-  if (!scanned) return pass(scanned);
-  return keys;
-}
-
-Result<RecoveryReport> Coordinator::Impl::recover_all(std::string_view prefix) {
-  if (auto checked = check_options(); !checked) return pass(checked);
-  RecoveryReport all;
-  auto keys = unfinished(prefix, all.unreadable);
-  if (!keys) return pass(keys);
-  std::exception_ptr thrown;  // the first
-  for (const Key& key : *keys) {
-    auto log = log_of(key);
-    if (log && !*log) continue;
-    Result<TransactionReport> recovered;
-    try {
-      recovered = log ? recover(key) : pass(log);
-    } catch (...) {
-      // The others are not to wait for one whose participant throws each time.
-      if (!thrown) thrown = std::current_exception();
-      recovered = threw(key);
-    }
-    if (recovered) {
-      (recovered->finished() ? all.finished : all.pending).push_back(std::move(*recovered));
-    } else if (recovered.error().code == ErrorCode::busy) {
-      all.busy.push_back(key);
-    } else {
-      all.failed.emplace_back(key, std::move(recovered.error()));
-    }
-  }
-  for (const TransactionReport& report : all.pending) recoverer_.leave(report.key);
-  for (const Key& key : all.busy) recoverer_.leave(key);
-  for (const auto& [key, error] : all.failed) recoverer_.leave(key);
-  if (options_.self_recovery_prefix.starts_with(prefix)) recoverer_.was_found();
-  if (thrown) std::rethrow_exception(thrown);
-  return all;
-}
-
-Result<void> Coordinator::Impl::begin() {
-  if (auto checked = check_options(); !checked) return checked;
-  return recoverer_.begin(nullptr);
-}
-
-Result<std::vector<Key>> Coordinator::Impl::find_unfinished() {
-  std::vector<Error> unreadable;
-  return unfinished(options_.self_recovery_prefix, unreadable);
-}
-
-bool Coordinator::Impl::recover_by_itself(const Key& key) {
-  Result<TransactionReport> done;
-  try {
-    done = recover(key, brief_);
-  } catch (...) {
-    done = threw(key);
-  }
-  // Of other keys nothing is told, nor of what somebody else has finished, or is at.
-  if (!done && done.error().code == ErrorCode::not_found) return true;
-  if (!done && done.error().code == ErrorCode::busy) return false;
-  if (done && done->replayed) return true;
-  if (options_.recovered) options_.recovered(key, done);
-  return done && done->finished();
-}
-
 Result<std::optional<TransactionReport>> Coordinator::Impl::report(const Key& key) {
   return find_transaction(store_, key);
 }
@@ -635,62 +364,6 @@ Result<RecoveryReport> Coordinator::recover_all(std::string_view prefix) {
 
 Result<std::optional<TransactionReport>> Coordinator::report(const Key& key) {
   return impl_->report(key);
-}
-
-Result<std::optional<TransactionReport>> find_transaction(Store& store, const Key& key) {
-  auto found = store.find(key);
-  if (!found) return pass(found);
-  if (!*found) return std::nullopt;
-  auto checkpoints = store.load_checkpoints(key);
-  if (!checkpoints) return pass(checkpoints);
-  auto log = transaction::read_log(key, *checkpoints);
-  if (!log) return pass(log);
-  if (!*log) return std::nullopt;
-  return transaction::report_of(key, (*found)->record, (*found)->outcome, **log);
-}
-
-Result<void> scan_transactions(Store& store,
-                               const std::function<bool(const TransactionReport&)>& visit,
-                               const std::function<bool(const Key&, const Error&)>& unreadable) {
-  std::vector<Key> keys;
-  std::vector<Error> rows;  // that cannot be read: whose they are is not told
-  {
-    Store::Impl& inside = Coordinator::Impl::inside(store);
-    auto in_use = inside.use();
-    if (!in_use) return pass(in_use);
-    auto scanned = inside.engine->rows({.table = Table::checkpoints}, [&](const Result<Row>& row) {
-      if (!row) {
-        rows.push_back(row.error());
-        return true;
-      }
-      const auto& [key, checkpoint] = std::get<CheckpointRow>(*row);
-      if (transaction::is_plan(checkpoint.name)) keys.push_back(key);
-      return true;
-    });
-    if (!scanned) return scanned;
-  }
-  Result<void> first;  // what could not be read, when nobody else is told
-  const auto tell = [&](const Key& key, const Error& error) {
-    if (unreadable) return unreadable(key, error);
-    if (first) first = std::unexpected(error);
-    return true;
-  };
-  for (const Key& key : keys) {
-    auto report = find_transaction(store, key);
-    if (!report) {
-      // Its row is told of with its key.
-      std::erase_if(rows, [&](const Error& row) { return row.message == report.error().message; });
-      Error error = std::move(report.error());
-      error.message = fmt::format("transaction {}: {}", key.to_string(), error.message);
-      if (!tell(key, error)) return first;
-    } else if (*report && !visit(**report)) {
-      return first;
-    }
-  }
-  for (const Error& row : rows) {
-    if (!tell(Key{}, row)) break;
-  }
-  return first;
 }
 
 }  // namespace once
