@@ -67,27 +67,19 @@ class ONCE_CAPABILITY("mutex") BriefMutex {
   std::mutex mutex_;
 };
 
-class ONCE_SCOPED_CAPABILITY BriefLock {
+template <class Lockable>
+class ONCE_SCOPED_CAPABILITY LockOf {
  public:
-  explicit BriefLock(BriefMutex& mutex) ONCE_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
-  BriefLock(const BriefLock&) = delete;
-  BriefLock& operator=(const BriefLock&) = delete;
-  ~BriefLock() ONCE_RELEASE() { mutex_.unlock(); }
+  explicit LockOf(Lockable& mutex) ONCE_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+  LockOf(const LockOf&) = delete;
+  LockOf& operator=(const LockOf&) = delete;
+  ~LockOf() ONCE_RELEASE() { mutex_.unlock(); }
 
  private:
-  BriefMutex& mutex_;
+  Lockable& mutex_;
 };
-
-class ONCE_SCOPED_CAPABILITY MutexLock {
- public:
-  explicit MutexLock(Mutex& mutex) ONCE_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
-  MutexLock(const MutexLock&) = delete;
-  MutexLock& operator=(const MutexLock&) = delete;
-  ~MutexLock() ONCE_RELEASE() { mutex_.unlock(); }
-
- private:
-  Mutex& mutex_;
-};
+using MutexLock = LockOf<Mutex>;
+using BriefLock = LockOf<BriefMutex>;
 
 class CondVar {
  public:

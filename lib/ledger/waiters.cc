@@ -84,27 +84,23 @@ void Waiters::Bell::ring() {
   changed.notify_all();
 }
 
-void Waiters::notify(const Key& key) {
-  Slot& slot = slot_of(key);
+void Waiters::wake(Slot& slot, bool for_good) {
   std::vector<Bell*> bells;
   {
     MutexLock lock(slot.mutex);
     ++slot.count;
+    slot.closed |= for_good;
     bells.swap(slot.bells);
   }
   for (Bell* bell : bells) bell->ring();
 }
 
+void Waiters::notify(const Key& key) {
+  wake(slot_of(key), false);
+}
+
 void Waiters::close() {
-  for (Slot& slot : slots_) {
-    std::vector<Bell*> bells;
-    {
-      MutexLock lock(slot.mutex);
-      slot.closed = true;
-      bells.swap(slot.bells);
-    }
-    for (Bell* bell : bells) bell->ring();
-  }
+  for (Slot& slot : slots_) wake(slot, true);
 }
 
 }  // namespace once::ledger

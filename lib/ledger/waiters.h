@@ -53,6 +53,7 @@ class Waiters {
   };
   class Listing;
   Slot& slot_of(const Key& key);
+  static void wake(Slot& slot, bool for_good);
 
   std::array<Slot, 64> slots_;
 };
