@@ -1,7 +1,10 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "fixture.h"
 #include "support/files.h"
@@ -142,6 +145,64 @@ TEST_CASE_TEMPLATE("expired rows are gone from the disk after a sweep", L, LAYOU
   CHECK_FALSE(found_in_files());
   value_of(store->close());
   CHECK_FALSE(found_in_files());
+}
+
+TEST_CASE_TEMPLATE("what was removed and done again is gone from the disk after a sweep", L,
+                   LAYOUTS) {
+  const TemporaryDirectory directory;
+  const Simulation simulation;
+  const std::string secret = "a value that can be found in the files";
+  Store store = simulation.open(directory.file("s"), L::layout);
+  const auto found_in_files = [&] {
+    return std::ranges::any_of(content_of(directory.file("s")), [&](const auto& file) {
+      return file.second.find(secret) != std::string::npos;
+    });
+  };
+  value_of(store.execute("key", [&] { return secret; }));
+  value_of(store.sweep());
+  REQUIRE(found_in_files());
+  CHECK(value_of(store.remove("key")));
+  value_of(store.execute("key", [] { return Bytes("another"); }));
+  value_of(store.sweep());
+  CHECK_FALSE(found_in_files());
+  CHECK(value_of(store.find("key"))->outcome->value == "another");
+}
+
+TEST_CASE("a sweep rewrites no table from which nothing goes") {
+  const TemporaryDirectory directory;
+  const Simulation simulation;
+  Store store = simulation.open(directory.file("s"), Layout::directory);
+  const auto tables = [&] {
+    std::set<std::string> names;
+    for (const auto& [name, content] : content_of(directory.file("s"))) {
+      // The store's own facts are in a small one.
+      if (name.ends_with(".sst") && content.size() > 10'000) names.insert(name);
+    }
+    return names;
+  };
+  const auto execute = [&](int from, int to, Duration retention) {
+    for (int i = from; i < to; ++i) {
+      value_of(store.execute(std::to_string(i), [&] { return Bytes(1000, static_cast<char>(i)); },
+                             {.retention = retention, .durability = Durability::buffered}));
+    }
+  };
+  execute(0, 500, 24h);
+  value_of(store.sweep());
+  const auto before = tables();
+  REQUIRE(before.size() >= 3);  // records, outcomes, history
+  value_of(store.sweep());
+  CHECK(tables() == before);
+  simulation.clock->advance(1h);
+  value_of(store.sweep());
+  CHECK(tables() == before);
+  simulation.clock->advance(24h);
+  const SweepReport report = value_of(store.sweep());
+  CHECK(report.keys == 500);
+  CHECK(report.results == 500);
+  // The history is kept for longer.
+  const auto after = tables();
+  CHECK(after.size() == 1);
+  CHECK(std::ranges::includes(before, after));
 }
 
 TEST_CASE("a million expired keys leave a store under 10 MB") {

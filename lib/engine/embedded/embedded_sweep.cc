@@ -8,6 +8,7 @@
 #include "engine/embedded/embedded_reading.h"
 #include "engine/embedded/row_writes.h"
 #include "engine/embedded/status.h"
+#include "engine/embedded/tables_to_rewrite.h"
 #include "model/checkpoint_codec.h"
 #include "model/key_codec.h"
 
@@ -125,7 +126,13 @@ rocksdb::Status EmbeddedEngine::rewrite(Table table, SweepReport& report) {
   compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
   compact.exclusive_manual_compaction = false;
   compact.allow_write_stall = true;  // as in flush()
-  auto status = db_->CompactRange(compact, family(table), nullptr, nullptr);
+  rocksdb::Status status;
+  for (const KeyRange& range : ranges_to_rewrite(*db_, *family(table), clock_->removable())) {
+    const rocksdb::Slice first(range.first);
+    const rocksdb::Slice last(range.last);
+    status = db_->CompactRange(compact, family(table), &first, &last);
+    if (!status.ok()) break;
+  }
   if (status.IsNoSpace()) {
     // RocksDB stops when the disk is full, until it is told to go on.
     (void)resume();

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 
+#include "engine/embedded/tables_to_rewrite.h"
+
 namespace once::engine {
 namespace {
 
@@ -107,7 +109,9 @@ std::vector<rocksdb::ColumnFamilyDescriptor> family_descriptors(const Options& o
     family.level0_stop_writes_trigger = 1 << 20;
     // Makes an idle store give back what has expired.
     family.periodic_compaction_seconds = 24 * 60 * 60;
-    family.compaction_filter_factory = filters[static_cast<std::size_t>(table)];
+    const auto& filter = filters[static_cast<std::size_t>(table)];
+    family.compaction_filter_factory = filter;
+    family.table_properties_collector_factories = {make_rewrite_from(filter != nullptr)};
     families.emplace_back(family_name(table), family);
   }
   return families;

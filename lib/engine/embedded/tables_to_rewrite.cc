@@ -1,0 +1,152 @@
+#include "engine/embedded/tables_to_rewrite.h"
+
+#include <rocksdb/metadata.h>
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <map>
+#include <utility>
+
+#include "model/row_header.h"
+
+namespace once::engine {
+namespace {
+
+using Milliseconds = Duration::rep;
+
+constexpr const char* property = "once.rewrite-from";
+constexpr Milliseconds never = std::numeric_limits<Milliseconds>::max();
+// Each costs a look at the memtables; more of them are taken as one.
+constexpr std::size_t most_ranges = 8;
+
+class RewriteFrom final : public rocksdb::TablePropertiesCollector {
+ public:
+  explicit RewriteFrom(bool rows_expire) : rows_expire_(rows_expire) {}
+
+  rocksdb::Status AddUserKey(const rocksdb::Slice& key, const rocksdb::Slice& value,
+                             rocksdb::EntryType type, rocksdb::SequenceNumber,
+                             std::uint64_t) override {
+    if (from_ == at_once) return {};
+    const bool replaced = !first_ && key == rocksdb::Slice(last_key_);
+    first_ = false;
+    last_key_.assign(key.data(), key.size());
+    if (replaced || type != rocksdb::kEntryPut) {
+      from_ = at_once;
+    } else if (rows_expire_) {
+      model::RowHeader header;
+      Reader in(ByteView(value.data(), value.size()));
+      const bool goes = model::read_header(in, header) && header.removable;
+      if (goes && header.expires_at != Time{}) {
+        from_ = std::min(from_, header.expires_at.time_since_epoch().count());
+      }
+    }
+    return {};
+  }
+  rocksdb::Status Finish(rocksdb::UserCollectedProperties* properties) override {
+    (*properties)[property] = std::to_string(from_);
+    return {};
+  }
+  rocksdb::UserCollectedProperties GetReadableProperties() const override {
+    return {{property, std::to_string(from_)}};
+  }
+  const char* Name() const override { return "once.RewriteFrom"; }
+
+ private:
+  static constexpr Milliseconds at_once = std::numeric_limits<Milliseconds>::min();
+
+  const bool rows_expire_;
+  bool first_ = true;
+  std::string last_key_{};
+  Milliseconds from_ = never;
+};
+
+class RewriteFromFactory final : public rocksdb::TablePropertiesCollectorFactory {
+ public:
+  explicit RewriteFromFactory(bool rows_expire) : rows_expire_(rows_expire) {}
+
+  rocksdb::TablePropertiesCollector* CreateTablePropertiesCollector(Context) override {
+    return new RewriteFrom(rows_expire_);  // RocksDB's own from here on
+  }
+  const char* Name() const override { return "once.RewriteFromFactory"; }
+
+ private:
+  const bool rows_expire_;
+};
+
+bool goes(const rocksdb::TablePropertiesCollection& all, const std::string& name, Time now) {
+  const auto table = all.find(name);
+  if (table == all.end()) return true;
+  const auto& properties = table->second->user_collected_properties;
+  const auto at = properties.find(property);
+  if (at == properties.end()) return true;
+  const std::string& text = at->second;
+  Milliseconds from = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), from);
+  if (error != std::errc() || end != text.data() + text.size()) return true;
+  return from != never && Time(Duration(from)) <= now;
+}
+
+std::string name_in(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+// By the names of the files alone.
+rocksdb::TablePropertiesCollection properties_of(rocksdb::DB& db,
+                                                 rocksdb::ColumnFamilyHandle& family) {
+  rocksdb::TablePropertiesCollection by_path;
+  rocksdb::TablePropertiesCollection by_name;
+  if (!db.GetPropertiesOfAllTables(&family, &by_path).ok()) return by_name;
+  for (auto& [path, properties] : by_path) by_name[name_in(path)] = std::move(properties);
+  return by_name;
+}
+
+// Puts those together that share a key.
+std::vector<KeyRange> merged(std::vector<KeyRange> ranges) {
+  std::ranges::sort(ranges, {}, &KeyRange::first);
+  std::vector<KeyRange> apart;
+  for (KeyRange& range : ranges) {
+    if (!apart.empty() && range.first <= apart.back().last) {
+      apart.back().last = std::max(apart.back().last, std::move(range.last));
+    } else {
+      apart.push_back(std::move(range));
+    }
+  }
+  if (apart.size() > most_ranges) return {{apart.front().first, apart.back().last}};
+  return apart;
+}
+
+}  // namespace
+
+std::shared_ptr<rocksdb::TablePropertiesCollectorFactory> make_rewrite_from(bool rows_expire) {
+  return std::make_shared<RewriteFromFactory>(rows_expire);
+}
+
+std::vector<KeyRange> ranges_to_rewrite(rocksdb::DB& db, rocksdb::ColumnFamilyHandle& family,
+                                        Time now) {
+  rocksdb::ColumnFamilyMetaData all;
+  db.GetColumnFamilyMetaData(&family, &all);
+  int last = 0;
+  for (const auto& level : all.levels) {
+    if (!level.files.empty()) last = std::max(last, level.level);
+  }
+  const auto properties = properties_of(db, family);
+  std::vector<KeyRange> ranges;
+  for (const auto& level : all.levels) {
+    const rocksdb::SstFileMetaData* before = nullptr;
+    for (const auto& file : level.files) {
+      const bool upper = level.level != last || last == 0;
+      if (upper || goes(properties, name_in(file.name), now)) {
+        ranges.push_back({file.smallestkey, file.largestkey});
+      }
+      // Versions of one key, in two tables.
+      if (!upper && before != nullptr && before->largestkey == file.smallestkey) {
+        ranges.push_back({before->smallestkey, file.largestkey});
+      }
+      before = &file;
+    }
+  }
+  return merged(std::move(ranges));
+}
+
+}  // namespace once::engine
