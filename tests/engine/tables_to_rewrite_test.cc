@@ -18,6 +18,8 @@ using namespace once::testing;
 
 namespace {
 
+constexpr std::uint64_t table_bytes = 16 << 10;
+
 Time at(int ms) {
   return Time(Duration(ms));
 }
@@ -42,7 +44,7 @@ class Tables {
     options.compression = rocksdb::kNoCompression;
     options.level_compaction_dynamic_level_bytes = true;
     options.disable_auto_compactions = true;
-    options.target_file_size_base = 16 << 10;
+    options.target_file_size_base = table_bytes;
     if (with_property) {
       options.table_properties_collector_factories = {make_rewrite_from(rows_expire)};
     }
@@ -53,7 +55,7 @@ class Tables {
   void put(int key, const std::string& value) { REQUIRE(db->Put({}, key_of(key), value).ok()); }
   void flush() { REQUIRE(db->Flush({}).ok()); }
   [[nodiscard]] std::vector<KeyRange> ranges(int now) {
-    return ranges_to_rewrite(*db, *db->DefaultColumnFamily(), at(now));
+    return ranges_to_rewrite(*db, *db->DefaultColumnFamily(), at(now), table_bytes);
   }
   void rewrite(const std::vector<KeyRange>& ranges) {
     rocksdb::CompactRangeOptions options;
@@ -150,6 +152,18 @@ TEST_CASE("what was removed or replaced while somebody read goes afterwards") {
   }
 }
 
+TEST_CASE("a little each time does not leave a table each time") {
+  Tables tables;
+  for (int i = 0; i < 200; ++i) {
+    tables.put(i, row(0));
+    tables.settle();
+  }
+  CHECK(tables.entries() == 200);
+  // Of half of 16 KiB at least, of which a kilobyte is not rows.
+  CHECK(tables.tables() <= 200 / 7 + 1);
+  CHECK(tables.ranges(0).empty());
+}
+
 TEST_CASE("a table of an older version is rewritten, and then says when") {
   Tables tables(true, false);
   for (int i = 0; i < 10; ++i) tables.put(i, row(0));
@@ -183,6 +197,11 @@ TEST_CASE("whatever is written: rewriting the ranges leaves one entry for each r
     if (reading != nullptr) tables.db->ReleaseSnapshot(reading);
     tables.settle();
     CHECK(tables.entries() == rows.size());
+    // Small tables that were left beside each other are put together next time, and then it is
+    // over.
+    tables.settle();
+    tables.settle();
     CHECK(tables.ranges(0).empty());
+    CHECK(tables.entries() == rows.size());
   }
 }

@@ -127,7 +127,8 @@ rocksdb::Status EmbeddedEngine::rewrite(Table table, SweepReport& report) {
   compact.exclusive_manual_compaction = false;
   compact.allow_write_stall = true;  // as in flush()
   rocksdb::Status status;
-  for (const KeyRange& range : ranges_to_rewrite(*db_, *family(table), clock_->removable())) {
+  for (const KeyRange& range :
+       ranges_to_rewrite(*db_, *family(table), clock_->removable(), table_size(options_))) {
     const rocksdb::Slice first(range.first);
     const rocksdb::Slice last(range.last);
     status = db_->CompactRange(compact, family(table), &first, &last);

@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <limits>
-#include <map>
+#include <system_error>
 #include <utility>
 
 #include "model/row_header.h"
@@ -101,16 +102,38 @@ rocksdb::TablePropertiesCollection properties_of(rocksdb::DB& db,
   return by_name;
 }
 
-// Puts those together that share a key.
-std::vector<KeyRange> merged(std::vector<KeyRange> ranges) {
-  std::ranges::sort(ranges, {}, &KeyRange::first);
+// A table, or what lies above the last level.
+struct Stretch {
+  KeyRange range{};
+  bool rewritten = false;
+  bool small = false;
+};
+
+// Small ones beside each other, or beside what is rewritten, become one.
+void take_small(std::vector<Stretch>& all) {
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (!all[i].small || all[i].rewritten) continue;
+    const auto joins = [](const Stretch& beside) { return beside.small || beside.rewritten; };
+    all[i].rewritten = (i > 0 && joins(all[i - 1])) || (i + 1 < all.size() && joins(all[i + 1]));
+  }
+}
+
+// Puts those together that share a key, or have nothing that stays between them.
+std::vector<KeyRange> merged(const std::vector<Stretch>& all) {
   std::vector<KeyRange> apart;
-  for (KeyRange& range : ranges) {
-    if (!apart.empty() && range.first <= apart.back().last) {
-      apart.back().last = std::max(apart.back().last, std::move(range.last));
-    } else {
-      apart.push_back(std::move(range));
+  bool between = false;
+  for (const Stretch& stretch : all) {
+    const bool overlaps = !apart.empty() && stretch.range.first <= apart.back().last;
+    if (!stretch.rewritten) {
+      between = between || !overlaps;
+      continue;
     }
+    if (!apart.empty() && (overlaps || !between)) {
+      apart.back().last = std::max(apart.back().last, stretch.range.last);
+    } else {
+      apart.push_back(stretch.range);
+    }
+    between = false;
   }
   if (apart.size() > most_ranges) return {{apart.front().first, apart.back().last}};
   return apart;
@@ -123,30 +146,34 @@ std::shared_ptr<rocksdb::TablePropertiesCollectorFactory> make_rewrite_from(bool
 }
 
 std::vector<KeyRange> ranges_to_rewrite(rocksdb::DB& db, rocksdb::ColumnFamilyHandle& family,
-                                        Time now) {
-  rocksdb::ColumnFamilyMetaData all;
-  db.GetColumnFamilyMetaData(&family, &all);
+                                        Time now, std::uint64_t table_bytes) {
+  rocksdb::ColumnFamilyMetaData levels;
+  db.GetColumnFamilyMetaData(&family, &levels);
   int last = 0;
-  for (const auto& level : all.levels) {
+  for (const auto& level : levels.levels) {
     if (!level.files.empty()) last = std::max(last, level.level);
   }
   const auto properties = properties_of(db, family);
-  std::vector<KeyRange> ranges;
-  for (const auto& level : all.levels) {
-    const rocksdb::SstFileMetaData* before = nullptr;
+  std::vector<Stretch> all;
+  for (const auto& level : levels.levels) {
+    const bool upper = level.level != last || last == 0;
     for (const auto& file : level.files) {
-      const bool upper = level.level != last || last == 0;
-      if (upper || goes(properties, name_in(file.name), now)) {
-        ranges.push_back({file.smallestkey, file.largestkey});
-      }
-      // Versions of one key, in two tables.
-      if (!upper && before != nullptr && before->largestkey == file.smallestkey) {
-        ranges.push_back({before->smallestkey, file.largestkey});
-      }
-      before = &file;
+      const bool rewritten = upper || goes(properties, name_in(file.name), now);
+      all.push_back({.range = {file.smallestkey, file.largestkey},
+                     .rewritten = rewritten,
+                     .small = file.size < table_bytes / 2});
     }
   }
-  return merged(std::move(ranges));
+  std::ranges::stable_sort(
+      all, {}, [](const Stretch& stretch) -> const std::string& { return stretch.range.first; });
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    // Versions of one key, in two tables.
+    if (all[i - 1].range.last == all[i].range.first) {
+      all[i - 1].rewritten = all[i].rewritten = true;
+    }
+  }
+  take_small(all);
+  return merged(all);
 }
 
 }  // namespace once::engine

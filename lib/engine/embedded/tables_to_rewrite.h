@@ -2,7 +2,8 @@
 // many there are.
 //
 //   family.table_properties_collector_factories = {make_rewrite_from(true)};  // when it is opened
-//   for (const KeyRange& range : ranges_to_rewrite(*db, *handle, now)) db->CompactRange(...);
+//   for (const KeyRange& range : ranges_to_rewrite(*db, *handle, now, bytes))
+//   db->CompactRange(...);
 //
 // Each table says from when on rewriting it leaves something out: when the first of its rows
 // expires, or at once, if there is what was removed or replaced in it.
@@ -15,6 +16,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/table_properties.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,9 +35,11 @@ struct KeyRange {
   std::string last{};
 };
 
-// In the order of the keys, and apart from each other. What stands in memory only is not looked at.
+// In the order of the keys, and apart from each other. Tables of less than half of `table_bytes`
+// are taken along where that makes fewer of them, or else each sweep would leave some more. What
+// stands in memory only is not looked at.
 [[nodiscard]] std::vector<KeyRange> ranges_to_rewrite(rocksdb::DB& db,
-                                                      rocksdb::ColumnFamilyHandle& family,
-                                                      Time now);
+                                                      rocksdb::ColumnFamilyHandle& family, Time now,
+                                                      std::uint64_t table_bytes);
 
 }  // namespace once::engine
