@@ -164,7 +164,7 @@ std::vector<KeyRange> ranges_to_rewrite(rocksdb::DB& db, rocksdb::ColumnFamilyHa
                      .small = file.size < table_bytes / 2});
     }
   }
-  std::ranges::stable_sort(
+  std::ranges::sort(
       all, {}, [](const Stretch& stretch) -> const std::string& { return stretch.range.first; });
   for (std::size_t i = 1; i < all.size(); ++i) {
     // Versions of one key, in two tables.
