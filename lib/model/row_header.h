@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "base/coding.h"
 #include "once/bytes.h"
@@ -42,12 +43,17 @@ inline void write_header(Writer& out, const RowHeader& header) {
   return in.ok() && (flags & ~removable_flag) == 0;
 }
 
-// Whether the row may be removed for good at `now`. A row too short to tell is kept.
-[[nodiscard]] inline bool may_remove(ByteView value, Time now) {
+// When the row may be removed for good; nullopt: never. A row too short to tell is kept.
+[[nodiscard]] inline std::optional<Time> removable_from(ByteView value) {
   RowHeader header;
   Reader in(value);
-  return read_header(in, header) && header.removable && header.expires_at != Time{} &&
-         header.expires_at <= now;
+  const bool goes = read_header(in, header) && header.removable && header.expires_at != Time{};
+  return goes ? std::optional(header.expires_at) : std::nullopt;
+}
+
+[[nodiscard]] inline bool may_remove(ByteView value, Time now) {
+  const auto from = removable_from(value);
+  return from && *from <= now;
 }
 
 }  // namespace once::model

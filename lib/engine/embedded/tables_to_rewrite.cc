@@ -35,12 +35,8 @@ class RewriteFrom final : public rocksdb::TablePropertiesCollector {
     if (replaced || type != rocksdb::kEntryPut) {
       from_ = at_once;
     } else if (rows_expire_) {
-      model::RowHeader header;
-      Reader in(ByteView(value.data(), value.size()));
-      const bool goes = model::read_header(in, header) && header.removable;
-      if (goes && header.expires_at != Time{}) {
-        from_ = std::min(from_, header.expires_at.time_since_epoch().count());
-      }
+      const auto goes = model::removable_from(ByteView(value.data(), value.size()));
+      if (goes) from_ = std::min(from_, goes->time_since_epoch().count());
     }
     return {};
   }
