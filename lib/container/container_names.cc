@@ -3,13 +3,14 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file_name.h"
 #include "container/container.h"
 
 namespace once::container {
 namespace {
 
 bool is_log(std::string_view path) {
-  return is_wal(path) || path.substr(path.rfind('/') + 1).starts_with("MANIFEST-");
+  return is_wal(path) || file_name_of(path).starts_with("MANIFEST-");
 }
 
 std::unexpected<Error> missing(const std::string& path) {

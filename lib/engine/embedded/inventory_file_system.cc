@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file_name.h"
 #include "engine/embedded/store_directory.h"
 
 namespace once::engine {
@@ -24,7 +25,7 @@ using rocksdb::IOOptions;
 using rocksdb::IOStatus;
 
 std::string name_of(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
+  return std::string(file_name_of(path));
 }
 
 IOStatus to_status(const Result<void>& result) {

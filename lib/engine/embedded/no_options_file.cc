@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file_name.h"
+
 namespace once::engine {
 namespace {
 
@@ -19,7 +21,7 @@ class NoOptionsFile final : public rocksdb::FileSystemWrapper {
   rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
                                     std::unique_ptr<rocksdb::FSWritableFile>* file,
                                     rocksdb::IODebugContext* context) override {
-    if (std::string_view(path).substr(path.rfind('/') + 1).starts_with(prefix)) {
+    if (file_name_of(path).starts_with(prefix)) {
       return rocksdb::IOStatus::NotSupported("no file of options is kept");
     }
     return target()->NewWritableFile(path, options, file, context);

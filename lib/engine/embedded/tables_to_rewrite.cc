@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/file_name.h"
 #include "model/row_header.h"
 
 namespace once::engine {
@@ -85,7 +86,7 @@ bool goes(const rocksdb::TablePropertiesCollection& all, const std::string& name
 }
 
 std::string name_in(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
+  return std::string(file_name_of(path));
 }
 
 // By the names of the files alone.

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/file_lock.h"
+#include "base/file_name.h"
 #include "base/files.h"
 #include "container/container.h"
 #include "container/host_file.h"
@@ -95,7 +96,7 @@ class FilesInContainer final : public DamagedFiles {
   std::vector<std::string> removed_unknown() const override {
     std::vector<std::string> names;
     for (const std::string& path : container_->removed_unknown()) {
-      names.push_back(path.substr(path.rfind('/') + 1));
+      names.emplace_back(file_name_of(path));
     }
     return names;
   }

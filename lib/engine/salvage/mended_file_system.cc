@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/file_name.h"
+
 namespace once::engine {
 namespace {
 
@@ -17,7 +19,7 @@ IOStatus missing(const std::string& path) {
 }
 
 std::string name_in(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
+  return std::string(file_name_of(path));
 }
 
 bool is_directory(std::string path) {

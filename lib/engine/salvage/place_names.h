@@ -8,10 +8,12 @@
 #include <cstdint>
 #include <string>
 
+#include "base/file_name.h"
+
 namespace once::engine {
 
 [[nodiscard]] inline std::string in_directory(const rocksdb::LiveFileMetaData& file) {
-  return file.name.substr(file.name.rfind('/') + 1);
+  return std::string(file_name_of(file.name));
 }
 
 // The first and the last of these bytes, for people.
