@@ -31,7 +31,8 @@ Found finished(const Bytes& value, Time expires_at = start + 1h) {
 // What is there, or "" if nothing is.
 Bytes look(ReplayCache& cache, const Key& key, Time now = start) {
   Found found;
-  return cache.find(key, now, found) ? *found.outcome->value : Bytes();
+  ReplayCache::Ticket ticket = 0;
+  return cache.find(key, now, found, ticket) ? *found.outcome->value : Bytes();
 }
 
 void fill(ReplayCache& cache, const Key& key, const Bytes& value) {
@@ -63,8 +64,8 @@ TEST_CASE("while a key changes there is no entry, and none comes of what was rea
   ReplayCache cache(1 << 20);
   const Key key("k");
   fill(cache, key, "old");
-  const std::uint64_t before = cache.ticket(key);
-  std::uint64_t during = 0;
+  const ReplayCache::Ticket before = cache.ticket(key);
+  ReplayCache::Ticket during = 0;
   {
     const ReplayCache::Change change(cache, key);
     CHECK(look(cache, key).empty());
@@ -82,6 +83,23 @@ TEST_CASE("while a key changes there is no entry, and none comes of what was rea
   cache.fill(key, during, finished("old"));
   CHECK(look(cache, key).empty());
   fill(cache, key, "new");
+  CHECK(look(cache, key) == "new");
+}
+
+TEST_CASE("a look in vain gives a ticket as good as one that was asked for") {
+  ReplayCache cache(1 << 20);
+  const Key key("k");
+  Found found;
+  ReplayCache::Ticket early = 0;
+  REQUIRE_FALSE(cache.find(key, start, found, early));
+  {
+    const ReplayCache::Change change(cache, key);
+  }
+  ReplayCache::Ticket late = 0;
+  REQUIRE_FALSE(cache.find(key, start, found, late));
+  cache.fill(key, early, finished("old"));
+  CHECK(look(cache, key).empty());
+  cache.fill(key, late, finished("new"));
   CHECK(look(cache, key) == "new");
 }
 
@@ -163,8 +181,9 @@ TEST_CASE("accesses are counted, of large outcomes too") {
     for (std::uint64_t n = 1; n <= 3; ++n) {
       std::uint64_t accesses = 0;
       Found found;
-      if (!cache.find(key, start, found, &accesses)) {
-        cache.fill(key, cache.ticket(key), finished(value), &accesses);
+      ReplayCache::Ticket ticket = 0;
+      if (!cache.find(key, start, found, ticket, &accesses)) {
+        cache.fill(key, ticket, finished(value), &accesses);
       }
       CHECK(accesses == n);
     }

@@ -4,8 +4,8 @@ namespace once::engine {
 
 Result<std::optional<Found>> CachingEngine::find(const Key& key, std::uint64_t* accesses) {
   std::optional<Found> cached(std::in_place);
-  if (cache_.find(key, target_->now(), *cached, accesses)) return cached;
-  const std::uint64_t ticket = cache_.ticket(key);
+  ReplayCache::Ticket ticket = 0;
+  if (cache_.find(key, target_->now(), *cached, ticket, accesses)) return cached;
   auto found = target_->find(key);
   if (found && *found && (*found)->outcome) cache_.fill(key, ticket, **found, accesses);
   return found;
@@ -13,7 +13,7 @@ Result<std::optional<Found>> CachingEngine::find(const Key& key, std::uint64_t* 
 
 Engine::FoundMany CachingEngine::find_many_to_replay(std::span<const Key* const> keys,
                                                      std::span<std::uint64_t> accesses) {
-  std::vector<std::uint64_t> tickets;
+  std::vector<ReplayCache::Ticket> tickets;
   tickets.reserve(keys.size());
   for (const Key* key : keys) tickets.push_back(cache_.ticket(*key));
   auto found = target_->find_many(keys);

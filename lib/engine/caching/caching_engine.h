@@ -33,7 +33,8 @@ class CachingEngine final : public Engine {
   // find_to_replay() of what is in memory at `now`; false where the target would have to be asked.
   [[nodiscard]] bool find_in_memory(const Key& key, Time now, Found& found,
                                     std::uint64_t& accesses) {
-    return cache_.find(key, now, found, &accesses);
+    ReplayCache::Ticket unused = 0;
+    return cache_.find(key, now, found, unused, &accesses);
   }
   // ReplayCache::visit() of that.
   template <class Visit>

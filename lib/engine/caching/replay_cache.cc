@@ -55,22 +55,22 @@ CachedAnswer* ReplayCache::look(Part& part, std::uint64_t hash, const Key& key, 
   return answer->whole ? answer : nullptr;
 }
 
-bool ReplayCache::find(const Key& key, Time now, Found& found, std::uint64_t* accesses) {
-  return with(key, now, [&](CachedAnswer& answer) {
+bool ReplayCache::find(const Key& key, Time now, Found& found, Ticket& ticket,
+                       std::uint64_t* accesses) {
+  return with(key, now, ticket, [&](CachedAnswer& answer) {
     if (accesses != nullptr) *accesses = ++answer.accesses;
     found = {.record = answer.record(), .outcome = answer.outcome()};
   });
 }
 
-std::uint64_t ReplayCache::ticket(const Key& key) {
+ReplayCache::Ticket ReplayCache::ticket(const Key& key) {
   const std::uint64_t hash = hash_of(key);
   Part& part = part_of(hash);
   BriefLock lock(part.mutex);
   return slot_of(part, hash).version;
 }
 
-void ReplayCache::fill(const Key& key, std::uint64_t ticket, const Found& found,
-                       std::uint64_t* accesses) {
+void ReplayCache::fill(const Key& key, Ticket ticket, const Found& found, std::uint64_t* accesses) {
   if (accesses != nullptr) *accesses = 1;
   if (part_bytes_ == 0) return;
   const std::uint64_t hash = hash_of(key);

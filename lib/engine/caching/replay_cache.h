@@ -1,7 +1,7 @@
 // Finished records with their outcomes, in memory: what is replayed again and again.
 //
-//   if (cache.find(key, now, found)) return found;
-//   const auto ticket = cache.ticket(key);        // before reading
+//   ReplayCache::Ticket ticket;
+//   if (cache.find(key, now, found, ticket)) return found;
 //   auto found = engine.find(key);
 //   cache.fill(key, ticket, *found);              // unless it has changed meanwhile
 //
@@ -36,6 +36,9 @@ class ReplayCache {
  public:
   explicit ReplayCache(std::size_t bytes) : part_bytes_(bytes / part_count) {}
 
+  // To be taken before reading what is to be filled in.
+  using Ticket = std::uint64_t;
+
   // A change of one key, under way.
   class Change {
    public:
@@ -60,21 +63,20 @@ class ReplayCache {
   // as an access. False: it is not.
   template <class Visit>
   bool visit(const Key& key, Time now, Visit&& visit) {
-    return with(key, now, [&](CachedAnswer& answer) {
+    Ticket unused = 0;
+    return with(key, now, unused, [&](CachedAnswer& answer) {
       ++answer.accesses;
       visit(std::as_const(answer));
     });
   }
-  // True, and the record and outcome, if they are here. Counts as an access if `accesses` is given,
-  // and sets it to how many there were with this one.
-  [[nodiscard]] bool find(const Key& key, Time now, Found& found,
+  // True, and the record and outcome, if they are here; or else a ticket. Counts as an access if
+  // `accesses` is given, and sets it to how many there were with this one.
+  [[nodiscard]] bool find(const Key& key, Time now, Found& found, Ticket& ticket,
                           std::uint64_t* accesses = nullptr);
-  // To be taken before reading what is to be filled in.
-  [[nodiscard]] std::uint64_t ticket(const Key& key);
+  [[nodiscard]] Ticket ticket(const Key& key);
   // Keeps a finished record with its outcome, unless the key has changed since the ticket. Of an
   // outcome that is too large only the accesses are counted.
-  void fill(const Key& key, std::uint64_t ticket, const Found& found,
-            std::uint64_t* accesses = nullptr);
+  void fill(const Key& key, Ticket ticket, const Found& found, std::uint64_t* accesses = nullptr);
   void clear();
 
   // What it holds, as it counts bytes.
@@ -85,7 +87,7 @@ class ReplayCache {
   static constexpr std::size_t slot_count = 64;
 
   struct Slot {
-    std::uint64_t version = 0;
+    Ticket version = 0;
     std::uint32_t changing = 0;
   };
   // The hash, so that passing by costs no look at an answer, which lies elsewhere.
@@ -110,14 +112,18 @@ class ReplayCache {
     return part.slots[hash / part_count % slot_count];
   }
   template <class Use>
-  bool with(const Key& key, Time now, Use&& use) {
+  bool with(const Key& key, Time now, Ticket& ticket, Use&& use) {
     if (part_bytes_ == 0) return false;
     const std::uint64_t hash = hash_of(key);
     Part& part = part_of(hash);
     BriefLock lock(part.mutex);
     CachedAnswer* answer = look(part, hash, key, now);
-    if (answer != nullptr) use(*answer);
-    return answer != nullptr;
+    if (answer == nullptr) {
+      ticket = slot_of(part, hash).version;
+      return false;
+    }
+    use(*answer);
+    return true;
   }
   void begin(const Key& key, std::uint64_t hash);
   void end(std::uint64_t hash);

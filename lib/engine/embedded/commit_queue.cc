@@ -121,15 +121,13 @@ Result<void> CommitQueue::write(const Group& group) {
 }
 
 CommitQueue::Waiting::Turn CommitQueue::Waiting::wait() {
-  MutexLock lock(mutex_);
-  while (turn_ == Turn::wait) changed_.wait(mutex_);
+  signal_.wait();
   return turn_;
 }
 
 void CommitQueue::Waiting::wake(Turn turn) {
-  MutexLock lock(mutex_);
   turn_ = turn;
-  changed_.notify_one();
+  signal_.send();
 }
 
 Result<void> CommitQueue::commit(std::vector<RowWrite>& rows, Durability durability,

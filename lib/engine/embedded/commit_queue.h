@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "base/wake_signal.h"
 #include "engine/embedded/data_versions.h"
 #include "engine/embedded/full_disk.h"
 #include "engine/embedded/numbering.h"
@@ -67,10 +68,10 @@ class CommitQueue {
   [[nodiscard]] bool poisoned() const;
 
  private:
-  // One who waits, on a mutex of its own: who is woken meets nobody.
+  // One who waits, for a signal of its own: who is woken meets nobody.
   class Waiting {
    public:
-    enum class Turn : std::uint8_t { wait, lead, settled };
+    enum class Turn : std::uint8_t { lead, settled };
 
     Waiting(std::vector<RowWrite>& its_rows, Durability its_durability, const DataChanges* its_data)
         : rows(its_rows), durability(its_durability), data(its_data) {}
@@ -86,9 +87,8 @@ class CommitQueue {
     Waiting* next = nullptr;  // the queue's
 
    private:
-    Mutex mutex_{};
-    CondVar changed_{};
-    Turn turn_ ONCE_GUARDED_BY(mutex_) = Turn::wait;
+    WakeSignal signal_{};
+    Turn turn_ = Turn::settled;  // told before the signal
   };
   // The first of the queue, which stay there until they are settled. Like the queue it is a list
   // through those who wait: with no memory left they are told all the same.

@@ -110,6 +110,7 @@ Result<std::optional<Found>> EmbeddedEngine::find(const Key& key) {
   for (int i = 0; i < tries; ++i) {
     auto read = read_record(row_key);
     if (!read) return pass(read);
+    if (!*read) return std::nullopt;
     auto record = unless_expired(std::move(*read), clock_->now());
     if (!record) return std::nullopt;
     if (!record->outcome) return Found{.record = std::move(*record), .outcome = {}};
