@@ -98,11 +98,13 @@ class EmbeddedEngine final : public Engine {
     return families_[static_cast<std::size_t>(table)];
   }
   Result<std::optional<Bytes>> get(Table table, ByteView key) const;
+  // False: it is not there.
+  Result<bool> get(Table table, ByteView key, rocksdb::PinnableSlice& value) const;
   Result<std::optional<std::uint64_t>> get_meta_number(std::string_view name) const;
   Result<void> put_meta(std::string_view name, ByteView value, bool sync);
-  // Several at once cost less than each by itself.
-  std::vector<Result<std::optional<Bytes>>> get_many(Table table,
-                                                     std::span<const Bytes> keys) const;
+  // Several at once cost less than each by itself. What is returned points into `values`.
+  std::vector<Result<std::optional<ByteView>>> get_many(
+      Table table, std::span<const Bytes> keys, std::vector<rocksdb::PinnableSlice>& values) const;
   Result<std::optional<Record>> read_record(ByteView row_key) const;
   Result<std::vector<std::optional<Record>>> read_records(std::span<const Bytes> row_keys) const;
   // The record, unless it is past retention `now`; what was seen to be stays so.

@@ -16,14 +16,14 @@
 namespace once::engine {
 namespace {
 
-Result<std::optional<Record>> decoded(const std::optional<Bytes>& row) {
+Result<std::optional<Record>> decoded(std::optional<ByteView> row) {
   if (!row) return std::nullopt;
   auto record = model::decode_record(*row);
   if (!record) return pass(record);
   return std::move(*record);
 }
 
-Result<std::optional<Record>> decoded(Result<std::optional<Bytes>>& row) {
+Result<std::optional<Record>> decoded(Result<std::optional<ByteView>>& row) {
   if (!row) return pass(row);
   return decoded(*row);
 }
@@ -31,24 +31,31 @@ Result<std::optional<Record>> decoded(Result<std::optional<Bytes>>& row) {
 }  // namespace
 
 Result<std::optional<Bytes>> EmbeddedEngine::get(Table table, ByteView key) const {
-  Bytes value;
+  rocksdb::PinnableSlice value;
+  auto there = get(table, key, value);
+  if (!there) return pass(there);
+  if (!*there) return std::nullopt;
+  return Bytes(value.data(), value.size());
+}
+
+Result<bool> EmbeddedEngine::get(Table table, ByteView key, rocksdb::PinnableSlice& value) const {
   const auto status = db_->Get(read_options(), family(table), rocksdb::Slice(key), &value);
-  if (status.ok()) return value;
-  if (status.IsNotFound()) return std::nullopt;
+  if (status.ok()) return true;
+  if (status.IsNotFound()) return false;
   return std::unexpected(to_error(status, place_of(table, place_->name())));
 }
 
-std::vector<Result<std::optional<Bytes>>> EmbeddedEngine::get_many(
-    Table table, std::span<const Bytes> keys) const {
+std::vector<Result<std::optional<ByteView>>> EmbeddedEngine::get_many(
+    Table table, std::span<const Bytes> keys, std::vector<rocksdb::PinnableSlice>& values) const {
   const std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
-  std::vector<rocksdb::PinnableSlice> values(keys.size());
+  values = std::vector<rocksdb::PinnableSlice>(keys.size());
   std::vector<rocksdb::Status> statuses(keys.size());
   db_->MultiGet(read_options(), family(table), keys.size(), slices.data(), values.data(),
                 statuses.data());
-  std::vector<Result<std::optional<Bytes>>> rows(keys.size());
+  std::vector<Result<std::optional<ByteView>>> rows(keys.size());
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (statuses[i].ok()) {
-      rows[i] = Bytes(values[i].data(), values[i].size());
+      rows[i] = ByteView(values[i].data(), values[i].size());
     } else if (!statuses[i].IsNotFound()) {
       rows[i] = std::unexpected(to_error(statuses[i], place_of(table, place_->name())));
     }
@@ -74,7 +81,8 @@ Result<std::vector<std::optional<Record>>> EmbeddedEngine::read_records(
     records[0] = std::move(*record);
     return records;
   }
-  auto rows = get_many(Table::keys, row_keys);
+  std::vector<rocksdb::PinnableSlice> values;
+  auto rows = get_many(Table::keys, row_keys, values);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     auto record = decoded(rows[i]);
     if (!record) return pass(record);
@@ -114,10 +122,11 @@ Result<std::optional<Found>> EmbeddedEngine::find(const Key& key) {
     auto record = unless_expired(std::move(*read), clock_->now());
     if (!record) return std::nullopt;
     if (!record->outcome) return Found{.record = std::move(*record), .outcome = {}};
-    auto value = get(Table::results, row_key);
-    if (!value) return pass(value);
-    if (!*value) continue;
-    auto result = model::decode_result(**value);
+    rocksdb::PinnableSlice value;
+    auto there = get(Table::results, row_key, value);
+    if (!there) return pass(there);
+    if (!*there) continue;
+    auto result = model::decode_result({value.data(), value.size()});
     if (!result) return pass(result);
     if (result->token != record->token) continue;
     return Found{.record = std::move(*record), .outcome = std::move(result->outcome)};
@@ -135,7 +144,8 @@ Engine::FoundMany EmbeddedEngine::find_many(std::span<const Key* const> keys) {
   for (const Key* key : keys) row_keys.push_back(model::encode_key(*key));
   std::vector<std::size_t> finished;
   std::vector<Bytes> finished_keys;
-  auto rows = get_many(Table::keys, row_keys);
+  std::vector<rocksdb::PinnableSlice> values;
+  auto rows = get_many(Table::keys, row_keys, values);
   const Time now = clock_->now();
   for (std::size_t i = 0; i < keys.size(); ++i) {
     auto read = decoded(rows[i]);
@@ -151,7 +161,7 @@ Engine::FoundMany EmbeddedEngine::find_many(std::span<const Key* const> keys) {
     }
     found[i] = Found{.record = std::move(*record), .outcome = {}};
   }
-  auto results = get_many(Table::results, finished_keys);
+  auto results = get_many(Table::results, finished_keys, values);
   for (std::size_t at = 0; at < finished.size(); ++at) {
     const std::size_t i = finished[at];
     if (!results[at]) {
